@@ -1,0 +1,42 @@
+package letta
+
+import (
+	"context"
+	"iter"
+	"net/http"
+)
+
+// BlockAgentService is client.Blocks.Agents: the agents that have a block.
+type BlockAgentService struct{ core *core }
+
+// List gets one page of the agents that have the block, newest first.
+func (s *BlockAgentService) List(ctx context.Context, id BlockID, params *BlockAgentListParams, opts ...RequestOption) ([]*AgentState, error) {
+	var include []AgentInclude
+	if params != nil {
+		if err := checkList("blocks.agents.list", params.Limit, nil); err != nil {
+			return nil, err
+		}
+		include = loaded(params.Include, params.IncludeRelationships)
+	}
+	agents, err := list[AgentState](ctx, s.core, call{method: http.MethodGet, path: "/v1/blocks/{block_id}/agents", ids: []any{id}, query: params}, opts)
+	return dropUnloaded(agents, include), err
+}
+
+// ListAll walks over all agents that have the block, page by page.
+func (s *BlockAgentService) ListAll(ctx context.Context, id BlockID, params *BlockAgentListParams, opts ...RequestOption) iter.Seq2[*AgentState, error] {
+	p := copyOf(params)
+	return pages(func() ([]*AgentState, error) { return s.List(ctx, id, &p, opts...) },
+		func(a *AgentState) string { p.After = a.ID; return string(a.ID) }, &p.Limit)
+}
+
+// BlockAgentListParams page the agents of a block.
+type BlockAgentListParams struct {
+	After                AgentID        `url:"after,omitempty"`
+	Before               AgentID        `url:"before,omitempty"`
+	Include              []AgentInclude `url:"include,omitempty"`
+	IncludeRelationships []string       `url:"include_relationships,omitempty"`
+	// Limit is the length of a page; the server's default is 50.
+	Limit   int    `url:"limit,omitempty"`
+	Order   Order  `url:"order,omitempty"`
+	OrderBy string `url:"order_by,omitempty"`
+}

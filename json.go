@@ -1,0 +1,180 @@
+package letta
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// All encoding and decoding goes through marshal and unmarshal, so that the engine can be changed in this file
+// alone. CONTRIBUTING.md says why it is go-json-experiment, with figures.
+
+// marshal encodes a request body or a public type. Invalid UTF-8 is an error, not a silent replacement.
+func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
+
+// unmarshal decodes what a server sent: unknown fields are ignored, null gives the zero value, of a name that
+// comes twice the last value counts, and times are read in every form that a server was seen to send.
+func unmarshal(data []byte, v any) error { return json.Unmarshal(data, v, decoding) }
+
+// The unions and fields named here refer to types whose methods call unmarshal, hence a func and not an initialiser.
+var decoding json.Options
+
+func init() {
+	decoding = json.JoinOptions(
+		jsontext.AllowDuplicateNames(true),
+		jsontext.AllowInvalidUTF8(true),
+		json.WithUnmarshalers(json.JoinUnmarshalers(
+			json.UnmarshalFromFunc(decodeTime),
+			json.UnmarshalFromFunc(decodeToolCalls),
+			json.UnmarshalFromFunc(decodeContent),
+			json.UnmarshalFromFunc(toolRules.decode),
+			json.UnmarshalFromFunc(modelSettings.decode),
+			json.UnmarshalFromFunc(responseFormats.decode),
+			json.UnmarshalFromFunc(contentParts.decode),
+			json.UnmarshalFromFunc(imageSources.decode),
+			// An UnmarshalJSON method costs a second scan of its value; for the large and frequent type this avoids it.
+			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *AgentState) error {
+				type fields AgentState
+				return json.UnmarshalDecode(dec, (*fields)(v))
+			}),
+		)),
+	)
+}
+
+// timeForms are tried in turn. The third is 0.16.8's Run.completed_at and every time of 0.6.12: no zone, meaning UTC.
+var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", time.DateOnly}
+
+func decodeTime(dec *jsontext.Decoder, v *time.Time) error {
+	token, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	*v = time.Time{}
+	if token.Kind() != '"' {
+		if token.Kind() == 'n' {
+			return nil
+		}
+		return fmt.Errorf("a time must be a string, not %s", token.Kind())
+	}
+	text := token.String()
+	for _, form := range timeForms {
+		if t, err := time.Parse(form, text); err == nil {
+			*v = t
+			return nil
+		}
+	}
+	if text == "" {
+		return nil
+	}
+	return fmt.Errorf("unknown form of time %q", text)
+}
+
+// decodeToolCalls reads a list, or the single object that streams send.
+func decodeToolCalls(dec *jsontext.Decoder, v *[]ToolCall) error {
+	if dec.PeekKind() != '{' {
+		return errors.ErrUnsupported
+	}
+	*v = make([]ToolCall, 1)
+	return json.UnmarshalDecode(dec, &(*v)[0])
+}
+
+// decodeContent reads a list, or the text that stands for one.
+func decodeContent(dec *jsontext.Decoder, v *[]ContentPart) error {
+	if dec.PeekKind() != '"' {
+		return errors.ErrUnsupported
+	}
+	text := new(TextContent)
+	*v = []ContentPart{text}
+	return json.UnmarshalDecode(dec, &text.Text)
+}
+
+// A union maps the values of a discriminator field to the variants of a sealed interface T.
+type union[T any] struct {
+	field    string
+	variants map[string]reflect.Type
+	unknown  func(kind string, raw stdjson.RawMessage) T
+}
+
+// newUnion takes one pointer of each variant; kind is the method of T that names a variant.
+func newUnion[T any](field string, kind func(T) string, unknown func(string, stdjson.RawMessage) T, variants ...T) *union[T] {
+	u := &union[T]{field: field, variants: map[string]reflect.Type{}, unknown: unknown}
+	for _, v := range variants {
+		u.variants[kind(v)] = reflect.TypeOf(v).Elem()
+	}
+	return u
+}
+
+// decode reads one variant. What it does not know, or cannot read, becomes the unknown variant with its JSON, so
+// that one odd element does not lose its neighbours.
+func (u *union[T]) decode(dec *jsontext.Decoder, v *T) error {
+	raw, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if raw.Kind() == 'n' {
+		*v = *new(T)
+		return nil
+	}
+	kind := stringField(raw, u.field)
+	if t, ok := u.variants[kind]; ok {
+		p := reflect.New(t)
+		if unmarshal(raw, p.Interface()) == nil {
+			*v = p.Interface().(T)
+			return nil
+		}
+	}
+	*v = u.unknown(kind, stdjson.RawMessage(bytes.Clone(raw)))
+	return nil
+}
+
+// stringField is the string value of one field of a JSON object, "" if there is none.
+func stringField(object []byte, name string) string {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if token, err := dec.ReadToken(); err != nil || token.Kind() != '{' {
+		return ""
+	}
+	for dec.PeekKind() == '"' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return ""
+		}
+		if token.String() != name {
+			if dec.SkipValue() != nil {
+				return ""
+			}
+			continue
+		}
+		if token, err = dec.ReadToken(); err != nil || token.Kind() != '"' {
+			return ""
+		}
+		return token.String()
+	}
+	return ""
+}
+
+// tagged encodes a variant with its discriminator in front, which the Go type carries instead of a field.
+func tagged(field, kind string, v any) ([]byte, error) {
+	body, err := marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	head := append([]byte{'{'}, fmt.Sprintf("%q:%q", field, kind)...)
+	if len(body) > len("{}") {
+		head = append(head, ',')
+	}
+	return append(head, body[1:]...), nil
+}
+
+// rawOr is what an unknown variant writes back.
+func rawOr(raw stdjson.RawMessage, what string) ([]byte, error) {
+	if len(raw) == 0 {
+		return nil, errors.New("letta: an " + what + " without JSON cannot be sent")
+	}
+	return raw, nil
+}

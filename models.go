@@ -1,0 +1,82 @@
+package letta
+
+import (
+	"context"
+	"net/http"
+)
+
+// ModelService is client.Models: the models that the server can use.
+type ModelService struct {
+	core       *core
+	Embeddings *ModelEmbeddingService
+}
+
+// List gets all models.
+func (s *ModelService) List(ctx context.Context, params *ModelListParams, opts ...RequestOption) ([]*Model, error) {
+	return list[Model](ctx, s.core, call{method: http.MethodGet, path: "/v1/models/", query: params}, opts)
+}
+
+// ModelListParams filter models.
+type ModelListParams struct {
+	ProviderCategory []ProviderCategory `url:"provider_category,omitempty"`
+	ProviderName     string             `url:"provider_name,omitempty"`
+	ProviderType     ProviderType       `url:"provider_type,omitempty"`
+}
+
+// Model is a model that the server can use. Handle is what AgentCreateParams.Model takes.
+type Model struct {
+	// Deprecated: by Letta.
+	ContextWindow    int `json:"context_window"`
+	MaxContextWindow int `json:"max_context_window"`
+	// Deprecated: by Letta.
+	Model string `json:"model"`
+	// Deprecated: by Letta.
+	ModelEndpointType string       `json:"model_endpoint_type"`
+	Name              string       `json:"name"`
+	ProviderType      ProviderType `json:"provider_type"`
+	// Deprecated: by Letta.
+	CompatibilityType string `json:"compatibility_type,omitzero"`
+	DisplayName       string `json:"display_name,omitzero"`
+	Effort            string `json:"effort,omitzero"`
+	// Deprecated: by Letta, in favour of ModelSettings.
+	EnableReasoner bool `json:"enable_reasoner"`
+	// Deprecated: by Letta.
+	FrequencyPenalty float64 `json:"frequency_penalty,omitzero"`
+	Handle           string  `json:"handle,omitzero"`
+	// Deprecated: by Letta, in favour of ModelSettings.
+	MaxReasoningTokens int `json:"max_reasoning_tokens"`
+	// Deprecated: by Letta, in favour of ModelSettings.
+	MaxTokens int `json:"max_tokens,omitzero"`
+	// Deprecated: by Letta.
+	ModelEndpoint string `json:"model_endpoint,omitzero"`
+	ModelType     string `json:"model_type"`
+	// Deprecated: by Letta.
+	ModelWrapper string `json:"model_wrapper,omitzero"`
+	// Deprecated: by Letta, in favour of ModelSettings.
+	ParallelToolCalls bool `json:"parallel_tool_calls,omitzero"`
+	// Deprecated: by Letta.
+	ProviderCategory ProviderCategory `json:"provider_category,omitzero"`
+	ProviderName     string           `json:"provider_name,omitzero"`
+	// Deprecated: by Letta.
+	PutInnerThoughtsInKwargs bool `json:"put_inner_thoughts_in_kwargs,omitzero"`
+	// Deprecated: by Letta.
+	ReasoningEffort string         `json:"reasoning_effort,omitzero"`
+	ResponseFormat  ResponseFormat `json:"response_format,omitzero"`
+	ReturnLogprobs  bool           `json:"return_logprobs"`
+	ReturnTokenIDs  bool           `json:"return_token_ids"`
+	Strict          bool           `json:"strict"`
+	// Deprecated: by Letta.
+	Temperature float64 `json:"temperature"`
+	// Deprecated: by Letta.
+	Tier           string `json:"tier,omitzero"`
+	ToolCallParser string `json:"tool_call_parser,omitzero"`
+	TopLogprobs    int    `json:"top_logprobs,omitzero"`
+	// Deprecated: by Letta.
+	Verbosity string `json:"verbosity,omitzero"`
+}
+
+// UnmarshalJSON reads the response format.
+func (v *Model) UnmarshalJSON(data []byte) error {
+	type fields Model
+	return unmarshal(data, (*fields)(v))
+}

@@ -1,0 +1,41 @@
+package letta
+
+import (
+	"context"
+	"net/http"
+)
+
+// ModelEmbeddingService is client.Models.Embeddings.
+type ModelEmbeddingService struct{ core *core }
+
+// List gets all embedding models.
+func (s *ModelEmbeddingService) List(ctx context.Context, opts ...RequestOption) ([]*EmbeddingModel, error) {
+	return list[EmbeddingModel](ctx, s.core, call{method: http.MethodGet, path: "/v1/models/embedding"}, opts)
+}
+
+// EmbeddingModel is an embedding model. Handle is what AgentCreateParams.Embedding takes.
+type EmbeddingModel struct {
+	DisplayName  string `json:"display_name"`
+	EmbeddingDim int    `json:"embedding_dim"`
+	// Deprecated: by Letta.
+	EmbeddingEndpointType string `json:"embedding_endpoint_type"`
+	// Deprecated: by Letta.
+	EmbeddingModel string       `json:"embedding_model"`
+	Name           string       `json:"name"`
+	ProviderName   string       `json:"provider_name"`
+	ProviderType   ProviderType `json:"provider_type"`
+	// Deprecated: by Letta.
+	AzureDeployment string `json:"azure_deployment,omitzero"`
+	// Deprecated: by Letta.
+	AzureEndpoint string `json:"azure_endpoint,omitzero"`
+	// Deprecated: by Letta.
+	AzureVersion string `json:"azure_version,omitzero"`
+	// Deprecated: by Letta.
+	BatchSize int `json:"batch_size"`
+	// Deprecated: by Letta.
+	EmbeddingChunkSize int `json:"embedding_chunk_size,omitzero"`
+	// Deprecated: by Letta.
+	EmbeddingEndpoint string `json:"embedding_endpoint,omitzero"`
+	Handle            string `json:"handle,omitzero"`
+	ModelType         string `json:"model_type"`
+}

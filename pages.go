@@ -1,0 +1,82 @@
+package letta
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+)
+
+const defaultPage = 50 // rows in a page of agents, blocks or tags when no limit is set, on 0.16.8
+
+// pages walks over a list by its cursor. page fetches with the current cursor; at moves the cursor to a row and gives
+// the row's key, which no other row of the list has. limit is that of the params, 0 for the server's.
+func pages[T any](page func() ([]T, error), at func(T) string, limit *int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		seen := map[string]bool{}
+		for first := true; ; first = false {
+			rows, err := page()
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+			fresh := 0
+			for _, row := range rows {
+				if key := at(row); !seen[key] {
+					seen[key] = true
+					fresh++
+					if !yield(row, nil) {
+						return
+					}
+				}
+			}
+			switch {
+			case len(rows) == 0:
+				return
+			case fresh == 0:
+				// It ignores the cursor (0.6.12), or the cursor's row is gone and it started again.
+				yield(*new(T), fmt.Errorf("letta: %w: %d rows, all of them had come before", ErrPageLoop, len(rows)))
+				return
+			case first && len(rows) < defaultPage && (*limit == 0 || len(rows) < *limit):
+				return // shorter than any page that has a next one
+			}
+		}
+	}
+}
+
+func copyOf[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
+}
+
+func missing(operation string) error { return fmt.Errorf("letta: %s: %w", operation, ErrMissingParams) }
+
+func invalid(operation, format string, args ...any) error {
+	return fmt.Errorf("letta: "+operation+": "+format, args...)
+}
+
+// checkList refuses what a server would misread.
+func checkList(operation string, limit int, tags []string) error {
+	if limit < 0 {
+		return invalid(operation, "limit is %d", limit)
+	}
+	if tags != nil {
+		return checkTags(operation, tags)
+	}
+	return nil
+}
+
+// checkTags refuses a list that a server would take for no filter, and blank tags, which mostly are a user id that
+// somebody forgot to set.
+func checkTags(operation string, tags []string) error {
+	if len(tags) == 0 {
+		return invalid(operation, "%w: tags is empty", ErrInvalidTags)
+	}
+	for i, tag := range tags {
+		if strings.TrimSpace(tag) == "" {
+			return invalid(operation, "%w: tags[%d] is blank", ErrInvalidTags, i)
+		}
+	}
+	return nil
+}

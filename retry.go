@@ -1,0 +1,266 @@
+package letta
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// The retry law. GET and HEAD are repeated after a connection error, 408, 429 and 5xx but 501; PUT and DELETE
+// too. POST and PATCH only when nothing was sent, or when the server itself says "later" (429 or 503 with
+// Retry-After, not from the model's provider). One attempt per turn of an agent: a turn sent twice is paid twice.
+
+const (
+	minBackoff    = 500 * time.Millisecond
+	maxBackoff    = 8 * time.Second
+	maxRetryAfter = 30 * time.Second // a server that asks for more gets its error returned, with RetryAfter set
+)
+
+var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxResponseSize>>20)
+
+// exchange is one call on its way, over all its attempts.
+type exchange struct {
+	core   *core
+	config *config
+	method string
+	path   string // escaped, without query
+	url    string
+	header http.Header
+	body   []byte
+
+	start    time.Time // of the call
+	began    time.Time // of the attempt
+	attempts int
+	conn     net.Conn // that this attempt got; nil: no byte can have left
+	traced   bool     // the transport reports what it does
+	lost     bool     // an earlier attempt may have been carried out
+	wait     time.Duration
+	answer   []byte // the body, read whole
+	ended    bool   // the attempt has its answer
+}
+
+// run sends the request until there is an answer to return or a reason to stop. The answer's body is in x.answer.
+func (x *exchange) run(ctx context.Context) (*http.Response, error) {
+	x.start = time.Now()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { x.traced = true },
+		GotConn: func(info httptrace.GotConnInfo) { x.conn = info.Conn },
+	})
+	var body any
+	if x.body != nil {
+		body = x.body
+	}
+	request, err := retryablehttp.NewRequestWithContext(ctx, x.method, x.url, body)
+	if err != nil {
+		return nil, err
+	}
+	request.Header = x.header
+	hc := *x.core.http
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if hc.Transport == nil {
+		hc.Transport = http.DefaultTransport
+	}
+	// On its last failure retryablehttp closes idle connections; a pool that others share must not notice.
+	hc.Transport = struct{ http.RoundTripper }{hc.Transport}
+	loop := retryablehttp.Client{
+		HTTPClient: &hc,
+		RetryMax:   x.config.maxRetries,
+		RequestLogHook: func(retryablehttp.Logger, *http.Request, int) {
+			x.began, x.conn, x.traced, x.answer, x.ended = time.Now(), nil, false, nil, false
+		},
+		CheckRetry:   x.check,
+		Backoff:      func(time.Duration, time.Duration, int, *http.Response) time.Duration { return x.wait },
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	request.SetResponseHandler(x.read)
+	return loop.Do(request)
+}
+
+// read takes the whole body, so that a cut one is seen while the call can still be repeated.
+func (x *exchange) read(resp *http.Response) error {
+	if x.conn != nil && resp.StatusCode >= 500 && resp.ProtoMajor == 1 {
+		// 0.16.8 closes the connection of a 500 without saying so. A connection that cannot be written to fails
+		// before a byte leaves, and net/http then takes a new one, also for a POST. Must come before the body's
+		// end is read: then the connection is back in the pool.
+		_ = x.conn.SetWriteDeadline(time.Unix(1, 0))
+	}
+	defer resp.Body.Close()
+	x.ended = true
+	limit := int64(maxResponseSize)
+	if resp.StatusCode >= 300 {
+		limit = maxErrorSize
+	}
+	var buffer bytes.Buffer
+	if n := resp.ContentLength; n > 0 && n <= limit {
+		buffer.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := buffer.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	x.answer = buffer.Bytes()
+	if err == nil && int64(len(x.answer)) > limit {
+		if x.answer = x.answer[:limit]; resp.StatusCode < 300 {
+			err = errTooLarge
+		}
+	}
+	return err
+}
+
+// check decides after each attempt. retryablehttp calls it before the body is read and, if that answers no, again
+// after: the first time there is nothing to decide yet.
+func (x *exchange) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if err == nil && !x.ended {
+		return false, nil
+	}
+	x.attempts++
+	x.log(ctx, resp, err)
+	again := ctx.Err() == nil && x.repeatable(resp, err) && x.inTime(ctx, resp)
+	if again && (err != nil && !x.nothingSent(err) || err == nil && resp.StatusCode != http.StatusTooManyRequests) {
+		x.lost = true
+	}
+	return again, nil
+}
+
+func (x *exchange) repeatable(resp *http.Response, err error) bool {
+	idempotent := x.method != http.MethodPost && x.method != http.MethodPatch
+	var invalid *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &invalid), errors.As(err, &unknown), errors.Is(err, errTooLarge):
+		return false
+	case err != nil:
+		return idempotent || x.nothingSent(err)
+	case resp.StatusCode == http.StatusNotImplemented:
+		return false
+	case resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
+	default:
+		return false
+	}
+	detail := parseErrorBody(x.answer)
+	if detail.quota(resp.StatusCode) {
+		return false
+	}
+	if idempotent {
+		return true
+	}
+	_, told := retryAfter(resp.Header)
+	return told && !detail.provider() && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable)
+}
+
+// nothingSent reports whether an attempt failed before it had a connection. A transport that does not report
+// what it does is believed only for a failed dial.
+func (x *exchange) nothingSent(err error) bool {
+	if x.traced {
+		return x.conn == nil
+	}
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial"
+}
+
+// inTime sets the wait before the next attempt, and reports whether it fits.
+func (x *exchange) inTime(ctx context.Context, resp *http.Response) bool {
+	x.wait = min(maxBackoff, minBackoff<<min(x.attempts-1, 5))
+	x.wait = x.wait/2 + rand.N(x.wait/2)
+	if resp != nil {
+		if after, told := retryAfter(resp.Header); told {
+			if after > maxRetryAfter {
+				return false
+			}
+			x.wait = max(after, x.wait/8)
+		}
+	}
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > x.wait
+}
+
+// retryAfter reads Retry-After, in seconds or as a date, and Retry-After-Ms.
+func retryAfter(header http.Header) (time.Duration, bool) {
+	if ms, err := strconv.ParseFloat(header.Get("Retry-After-Ms"), 64); err == nil && ms >= 0 {
+		return time.Duration(min(ms, 1e12) * float64(time.Millisecond)), true
+	}
+	value := header.Get("Retry-After")
+	if s, err := strconv.ParseFloat(value, 64); err == nil && s >= 0 {
+		return time.Duration(min(s, 1e9) * float64(time.Second)), true
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return max(0, time.Until(date)), true
+	}
+	return 0, false
+}
+
+// fail words an error without an answer. net/http's own text would show the query, which may hold tags.
+func (x *exchange) fail(ctx context.Context, err error) error {
+	var urlErr *url.Error
+	if errors.As(err, &urlErr) {
+		err = urlErr.Err
+	}
+	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
+		if err = cause; !errors.Is(err, ctx.Err()) {
+			err = fmt.Errorf("%w: %w", ctx.Err(), cause)
+		}
+	}
+	if errors.Is(err, errTooLarge) {
+		return &DecodeError{Method: x.method, Path: x.path, StatusCode: http.StatusOK, Err: err}
+	}
+	if x.attempts > 1 {
+		return fmt.Errorf("letta: %s %s: after %d attempts: %w", x.method, x.path, x.attempts, err)
+	}
+	return fmt.Errorf("letta: %s %s: %w", x.method, x.path, err)
+}
+
+func (x *exchange) response(resp *http.Response) Response {
+	r := Response{Attempts: x.attempts, Duration: time.Since(x.start)}
+	if resp != nil {
+		r.StatusCode, r.Header, r.RequestID = resp.StatusCode, resp.Header, requestID(resp.Header)
+	}
+	return r
+}
+
+func requestID(header http.Header) string {
+	for _, name := range []string{"X-Api-Request-Log-Id", "X-Request-Id"} { // Letta Cloud's, and the custom of proxies
+		if id := header.Get(name); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+func (x *exchange) log(ctx context.Context, resp *http.Response, err error) {
+	if x.core.logger == nil {
+		return
+	}
+	level := slog.LevelDebug
+	attrs := []slog.Attr{
+		slog.String("method", x.method), slog.String("path", x.path),
+		slog.Int("attempt", x.attempts), slog.Duration("duration", time.Since(x.began)),
+	}
+	if resp != nil {
+		attrs = append(attrs, slog.Int("status", resp.StatusCode))
+		if id := requestID(resp.Header); id != "" {
+			attrs = append(attrs, slog.String("request_id", id))
+		}
+	}
+	if err != nil || resp.StatusCode >= 400 {
+		level = slog.LevelWarn
+	}
+	if err != nil {
+		var urlErr *url.Error
+		if errors.As(err, &urlErr) {
+			err = urlErr.Err
+		}
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	x.core.logger.LogAttrs(ctx, level, "letta request", attrs...)
+}

@@ -1,0 +1,40 @@
+package letta
+
+import (
+	"context"
+	"iter"
+	"net/http"
+)
+
+// TagService is client.Tags: the tags of all agents and blocks.
+type TagService struct{ core *core }
+
+// List gets one page of tags, in alphabetical order.
+func (s *TagService) List(ctx context.Context, params *TagListParams, opts ...RequestOption) ([]string, error) {
+	if params != nil {
+		if err := checkList("tags.list", params.Limit, nil); err != nil {
+			return nil, err
+		}
+	}
+	return do[[]string](ctx, s.core, call{method: http.MethodGet, path: "/v1/tags/", query: params}, opts)
+}
+
+// ListAll walks over all tags, page by page.
+func (s *TagService) ListAll(ctx context.Context, params *TagListParams, opts ...RequestOption) iter.Seq2[string, error] {
+	p := copyOf(params)
+	return pages(func() ([]string, error) { return s.List(ctx, &p, opts...) },
+		func(tag string) string { p.After = tag; return tag }, &p.Limit)
+}
+
+// TagListParams filter and page tags.
+type TagListParams struct {
+	After  string `url:"after,omitempty"`
+	Before string `url:"before,omitempty"`
+	// Limit is the length of a page; the server's default is 50.
+	Limit int `url:"limit,omitempty"`
+	// Name keeps the tags that hold it somewhere, in any case.
+	Name      string `url:"name,omitempty"`
+	Order     Order  `url:"order,omitempty"`
+	OrderBy   string `url:"order_by,omitempty"`
+	QueryText string `url:"query_text,omitempty"`
+}
