@@ -65,7 +65,7 @@ func (e *APIError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "letta: %s %s: %d %s", e.Method, e.Path, e.StatusCode, http.StatusText(e.StatusCode))
 	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+		b.WriteString(": " + oneLine(e.Message))
 	}
 	for _, f := range e.Fields {
 		fmt.Fprintf(&b, "; %s: %s", f.Field, f.Message)
@@ -90,6 +90,15 @@ func (e *APIError) Error() string {
 		b.WriteString("; " + e.note)
 	}
 	return b.String()
+}
+
+// oneLine makes text fit for a log: 0.16.8 sends whole SQL statements with their parameters.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > 300 {
+		text = string(runes[:300]) + "..."
+	}
+	return text
 }
 
 // Is reports what kind of error it is; see [ErrNotFound] and its neighbours.
@@ -242,7 +251,7 @@ func (d *errorBody) read(object map[string]json.RawMessage) {
 }
 
 // printedComplaint is one entry of the Python list that 0.16.8 prints as the detail of a 422.
-var printedComplaint = regexp.MustCompile(`'loc': \(([^)]*)\), 'msg': (?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")`)
+var printedComplaint = regexp.MustCompile(`'loc': \((.*?)\), 'msg': (?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")`)
 
 func (d *errorBody) readFields(detail json.RawMessage) {
 	var list []struct {
@@ -281,10 +290,7 @@ func htmlMessage(resp *http.Response, body []byte) string {
 	} else {
 		text = string(htmlTag.ReplaceAll(body, []byte(" ")))
 	}
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > 200 {
-		text = string(runes[:200]) + "..."
-	}
+	text = oneLine(text)
 	from := "not from a Letta server"
 	if server := resp.Header.Get("Server"); server != "" {
 		from += ", but from " + server

@@ -1,0 +1,342 @@
+package letta
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/h2non/gock.v1"
+
+	"github.com/letta-go/letta/internal/apispec"
+)
+
+// helpers are the methods of ours that are no operation of the API.
+var helpers = []string{
+	"agents.list_all", "agents.count", "agents.exists", "agents.ensure", "agents.add_tags", "agents.remove_tags",
+	"blocks.list_all", "blocks.agents.list_all", "tags.list_all",
+}
+
+// beyond are fields of a body that the pinned facts lack, and why.
+var beyond = map[string][]string{
+	"agents.create": {"llm"}, // servers 0.6.5 to 0.6.12: recorded/seed, agents.create
+}
+
+// operation is a method of a service, found by reflection: its name in the API, and how to call it.
+type operation struct {
+	sdk  string
+	call reflect.Value
+}
+
+func operations(c *Client) map[string]operation {
+	found := map[string]operation{}
+	health := reflect.ValueOf(c.Health)
+	found["health"] = operation{"health", health}
+	var walk func(prefix string, service reflect.Value)
+	walk = func(prefix string, service reflect.Value) {
+		for i := range service.NumMethod() {
+			sdk := prefix + "." + snake(service.Type().Method(i).Name)
+			found[sdk] = operation{sdk, service.Method(i)}
+		}
+		for i := range service.Elem().NumField() {
+			if f := service.Elem().Type().Field(i); f.IsExported() {
+				walk(prefix+"."+snake(f.Name), service.Elem().Field(i))
+			}
+		}
+	}
+	for i := range reflect.TypeOf(*c).NumField() {
+		if f := reflect.TypeOf(*c).Field(i); f.IsExported() {
+			walk(snake(f.Name), reflect.ValueOf(*c).Field(i))
+		}
+	}
+	return found
+}
+
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+func testClient(t *testing.T) *Client {
+	t.Helper()
+	hc := &http.Client{}
+	gock.InterceptClient(hc)
+	c, err := NewClient(WithBaseURL("https://letta.test"), WithHTTPClient(hc), WithAPIKey("sk-test"), WithMaxRetries(0))
+	require.NoError(t, err)
+	return c
+}
+
+// TestEveryOperationHasAMethod fails when a service lacks an operation of the API, or has a method that is neither
+// an operation nor listed in helpers.
+func TestEveryOperationHasAMethod(t *testing.T) {
+	methods := operations(testClient(t))
+	services := map[string]bool{}
+	for sdk := range methods {
+		services[sdk[:max(0, strings.LastIndex(sdk, "."))]] = true
+		_, known := apispec.Lookup(sdk)
+		assert.True(t, known != slices.Contains(helpers, sdk), "%s is neither an operation of the API nor a helper", sdk)
+	}
+	for _, op := range apispec.Operations() {
+		if services[op.SDK[:max(0, strings.LastIndex(op.SDK, "."))]] {
+			assert.Contains(t, methods, op.SDK)
+		}
+	}
+}
+
+// TestWire calls every operation with all its params filled, and compares what is sent with the pinned facts:
+// method, path with its slashes, names of the query and of the body. The recorded answer must decode.
+func TestWire(t *testing.T) {
+	defer gock.Off()
+	c := testClient(t)
+	for sdk, method := range operations(c) {
+		op, known := apispec.Lookup(sdk)
+		if !known {
+			continue
+		}
+		t.Run(sdk, func(t *testing.T) {
+			defer gock.Off()
+			var sent *http.Request
+			var body []byte
+			answer, ok := apispec.Recording(apispec.ServerV1, sdk)
+			if !ok {
+				answer, ok = apispec.Recording(apispec.ServerV1, sdk+".asc.page1")
+			}
+			require.True(t, ok, "no recording of %s", sdk)
+			gock.New("https://letta.test").Reply(answer.Status).SetHeader("Content-Type", "application/json").BodyString(string(answer.Body))
+			gock.Observe(func(r *http.Request, _ gock.Mock) {
+				sent = r
+				if r.Body != nil {
+					body, _ = io.ReadAll(r.Body)
+				}
+			})
+			defer gock.Observe(nil)
+
+			args, ids := arguments(method.call.Type())
+			out := method.call.Call(args)
+			if err, failed := out[len(out)-1].Interface().(error); failed {
+				require.NoError(t, err)
+			}
+			require.NotNil(t, sent)
+			assert.Equal(t, op.Method, sent.Method)
+			assert.Equal(t, expandIDs(op.Path, ids), sent.URL.Path)
+			assert.Equal(t, sorted(op.Query), keys(sent.URL.Query()))
+			assert.Equal(t, "Bearer sk-test", sent.Header.Get("Authorization"))
+			assert.Equal(t, userAgent, sent.Header.Get("User-Agent"))
+			assert.NotEmpty(t, sent.Header.Get(sdkVersionHeader))
+			for _, name := range op.Headers {
+				assert.NotEmpty(t, sent.Header.Get(name), name)
+			}
+			want := sorted(append(slices.Clone(op.Body), beyond[sdk]...))
+			switch op.BodyKind {
+			case "none":
+				assert.Empty(t, body)
+			case "multipart":
+				assert.Equal(t, want, formNames(t, sent, body))
+			default:
+				assert.Equal(t, "application/json", sent.Header.Get("Content-Type"))
+				var object map[string]json.RawMessage
+				require.NoError(t, json.Unmarshal(body, &object))
+				assert.Equal(t, want, keys(object))
+			}
+		})
+	}
+}
+
+// TestQueryEncoding pins the forms a list of values and a filter take.
+func TestQueryEncoding(t *testing.T) {
+	values, err := queryValues(&AgentListParams{Tags: []string{"a", "b,c"}, MatchAllTags: true, Include: []AgentInclude{AgentIncludeTags, AgentIncludeTools}, Limit: 3, Order: OrderAsc})
+	require.NoError(t, err)
+	assert.Equal(t, "include=agent.tags&include=agent.tools&limit=3&match_all_tags=true&order=asc&tags=a&tags=b%2Cc", values.Encode())
+	values, err = queryValues(&BlockListParams{ConnectedToAgentsCountGt: Some(0)})
+	require.NoError(t, err)
+	assert.Equal(t, "connected_to_agents_count_gt=0", values.Encode())
+	values, err = queryValues((*AgentListParams)(nil))
+	require.NoError(t, err)
+	assert.Empty(t, values)
+}
+
+// TestParamsAndResultsAreComplete holds every params type and every result type to the documented fields.
+func TestParamsAndResultsAreComplete(t *testing.T) {
+	for sdk, method := range operations(testClient(t)) {
+		op, known := apispec.Lookup(sdk)
+		if !known {
+			continue
+		}
+		for i := range method.call.Type().NumIn() {
+			in := method.call.Type().In(i)
+			if in.Kind() != reflect.Pointer || !strings.HasSuffix(in.Elem().Name(), "Params") {
+				continue
+			}
+			require.NotEmpty(t, op.Params, sdk)
+			missing := slices.DeleteFunc(apispec.MissingFields(in, op.Params), func(name string) bool {
+				return op.BodyKind == "multipart" && slices.Contains([]string{"file", "secrets", "x-override-embedding-model"}, name) // ImportFile writes these itself; TestWire sees them
+			})
+			assert.Empty(t, missing, "%s lacks fields of %s", in, op.Params)
+			extra := slices.DeleteFunc(apispec.ExtraFields(in, op.Params), func(name string) bool { return slices.Contains(beyond[sdk], name) })
+			assert.Empty(t, extra, "%s has fields that %s lacks", in, op.Params)
+		}
+	}
+	for value, schema := range map[reflect.Type]string{
+		reflect.TypeFor[AgentState](): "AgentState", reflect.TypeFor[Block](): "BlockResponse", reflect.TypeFor[Tool](): "Tool", reflect.TypeFor[Model](): "Model", reflect.TypeFor[EmbeddingModel](): "EmbeddingModel",
+		reflect.TypeFor[LLMConfig](): "LlmConfig", reflect.TypeFor[EmbeddingConfig](): "EmbeddingConfig", reflect.TypeFor[CompactionSettings](): "AgentState.CompactionSettings",
+		reflect.TypeFor[Memory](): "AgentState.Memory", reflect.TypeFor[FileBlock](): "AgentState.MemoryFileBlock", reflect.TypeFor[Source](): "AgentState.Source",
+		reflect.TypeFor[Identity](): "AgentState.Identity", reflect.TypeFor[IdentityProperty](): "AgentState.IdentityProperty", reflect.TypeFor[Group](): "AgentState.ManagedGroup",
+		reflect.TypeFor[AgentEnvironmentVariable](): "AgentEnvironmentVariable", reflect.TypeFor[HealthResponse](): "HealthResponse", reflect.TypeFor[NpmRequirement](): "NpmRequirement",
+		reflect.TypeFor[PipRequirement](): "PipRequirement", reflect.TypeFor[AgentImportFileResponse](): "AgentImportFileResponse", reflect.TypeFor[ChildArgNode](): "ChildToolRule.ChildArgNode",
+		reflect.TypeFor[ApprovalRequestMessage](): "agents.ApprovalRequestMessage", reflect.TypeFor[ToolCall](): "agents.ToolCall", reflect.TypeFor[MessageCreate](): "MessageCreateParam",
+	} {
+		assert.Empty(t, apispec.MissingFields(value, schema), "%s lacks fields", value)
+		assert.Empty(t, apispec.ExtraFields(value, schema), "%s has fields that the API lacks", value)
+	}
+	checkUnion(t, toolRules, "AgentState.ToolRule")
+	checkUnion(t, modelSettings, "AgentState.ModelSettings")
+	checkUnion(t, responseFormats, "AgentState.ResponseFormat")
+	checkUnion(t, contentParts, "LettaMessageContentUnionParam")
+	checkUnion(t, imageSources, "agents.ImageContentParam.Source")
+}
+
+func checkUnion[T any](t *testing.T, u *union[T], schema string) {
+	t.Helper()
+	spec, ok := apispec.Schemas()[schema]
+	require.True(t, ok, schema)
+	assert.Equal(t, spec.Discriminator, u.field)
+	assert.Equal(t, keys(spec.Mapping), keys(u.variants), schema)
+	for kind, variant := range spec.Mapping {
+		if goType, ok := u.variants[kind]; ok {
+			missing := slices.DeleteFunc(apispec.MissingFields(goType, variant), func(name string) bool { return name == u.field })
+			assert.Empty(t, missing, "%s lacks fields of %s", goType, variant)
+			assert.Empty(t, apispec.ExtraFields(goType, variant), "%s has fields that %s lacks", goType, variant)
+		}
+	}
+}
+
+// arguments fills every parameter of a method, and returns the ids it used.
+func arguments(method reflect.Type) (args []reflect.Value, ids []string) {
+	args = append(args, reflect.ValueOf(context.Background()))
+	for i := 1; i < method.NumIn(); i++ {
+		in := method.In(i)
+		switch {
+		case method.IsVariadic() && i == method.NumIn()-1:
+		case in.Kind() == reflect.String:
+			id := "id-" + string(rune('a'+len(ids)))
+			ids = append(ids, id)
+			args = append(args, reflect.ValueOf(id).Convert(in))
+		default:
+			args = append(args, filled(in))
+		}
+	}
+	return args, ids
+}
+
+var exampleVariants = map[reflect.Type]any{
+	reflect.TypeFor[ModelSettings]():  &OpenAIModelSettings{MaxOutputTokens: 5},
+	reflect.TypeFor[ResponseFormat](): &JSONObjectResponseFormat{},
+	reflect.TypeFor[ToolRule]():       &TerminalToolRule{ToolName: "x"},
+	reflect.TypeFor[ContentPart]():    &TextContent{Text: "x"},
+	reflect.TypeFor[any]():            "x",
+	reflect.TypeFor[io.Reader]():      strings.NewReader("{}"),
+}
+
+// filled is a value of a type with no field left at its zero value.
+func filled(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	if strings.HasPrefix(t.Name(), "Opt[") {
+		inner, _ := t.FieldByName("value")
+		data, err := marshal(filled(inner.Type).Interface())
+		if err == nil {
+			err = v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(data)
+		}
+		if err != nil {
+			panic(err)
+		}
+		return v
+	}
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+	case t == reflect.TypeFor[json.RawMessage]():
+		v.SetBytes([]byte(`{}`))
+	case t.Kind() == reflect.String:
+		v.SetString("x")
+	case t.Kind() == reflect.Int:
+		v.SetInt(7)
+	case t.Kind() == reflect.Float64:
+		v.SetFloat(1.5)
+	case t.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case t.Kind() == reflect.Pointer:
+		v.Set(filled(t.Elem()).Addr())
+	case t.Kind() == reflect.Slice:
+		v.Set(reflect.Append(v, filled(t.Elem())))
+	case t.Kind() == reflect.Map:
+		v.Set(reflect.MakeMap(t))
+		v.SetMapIndex(filled(t.Key()), filled(t.Elem()))
+	case t.Kind() == reflect.Interface:
+		v.Set(reflect.ValueOf(exampleVariants[t]))
+	case t.Kind() == reflect.Struct:
+		for i := range t.NumField() {
+			if t.Field(i).IsExported() {
+				v.Field(i).Set(filled(t.Field(i).Type))
+			}
+		}
+	}
+	return v
+}
+
+func expandIDs(path string, ids []string) string {
+	for _, id := range ids {
+		start, end := strings.IndexByte(path, '{'), strings.IndexByte(path, '}')
+		path = path[:start] + id + path[end+1:]
+	}
+	return path
+}
+
+func keys[V any, M ~map[string]V](m M) []string {
+	names := []string{}
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func sorted(list []string) []string {
+	list = append([]string{}, list...)
+	slices.Sort(list)
+	return list
+}
+
+func formNames(t *testing.T, r *http.Request, body []byte) []string {
+	t.Helper()
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	require.NoError(t, err)
+	reader := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+	names := []string{}
+	for {
+		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names
+		}
+		require.NoError(t, err)
+		names = append(names, part.FormName())
+	}
+}

@@ -1,0 +1,205 @@
+package letta
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	gojson "github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/letta-go/letta/internal/apispec"
+)
+
+func TestOpt(t *testing.T) {
+	for _, test := range []struct {
+		params AgentUpdateParams
+		want   string
+	}{
+		{AgentUpdateParams{}, `{}`},
+		{AgentUpdateParams{Name: Some("")}, `{"name":""}`},
+		{AgentUpdateParams{Description: Null[string]()}, `{"description":null}`},
+		{AgentUpdateParams{Hidden: Some(false), MaxFilesOpen: Some(0)}, `{"hidden":false,"max_files_open":0}`},
+		{AgentUpdateParams{Tags: []string{}}, `{"tags":[]}`},
+		{AgentUpdateParams{Tags: []string{"a"}, Metadata: map[string]any{}}, `{"metadata":{},"tags":["a"]}`},
+		{AgentUpdateParams{ModelSettings: Some[ModelSettings](&OpenAIModelSettings{Temperature: Some(0.0)})}, `{"model_settings":{"provider_type":"openai","temperature":0}}`},
+	} {
+		for _, engine := range []func(any) ([]byte, error){marshal, json.Marshal} {
+			data, err := engine(&test.params)
+			require.NoError(t, err)
+			assert.JSONEq(t, test.want, string(data))
+		}
+		var back AgentUpdateParams
+		require.NoError(t, json.Unmarshal([]byte(test.want), &back))
+		assert.Equal(t, test.params, back)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	want := time.Date(2026, 11, 22, 8, 7, 28, 979341000, time.UTC)
+	for text, want := range map[string]time.Time{
+		`"2026-11-22T08:07:28.979341Z"`:      want,
+		`"2026-11-22T08:07:28.979341+00:00"`: want,
+		`"2026-11-22T10:07:28.979341+02:00"`: want,
+		`"2026-11-22T08:07:28.979341"`:       want,
+		`"2026-11-22T08:07:28"`:              want.Truncate(time.Second),
+		`"2026-11-22T08:07:28Z"`:             want.Truncate(time.Second),
+		`null`:                               {},
+	} {
+		var agent AgentState
+		require.NoError(t, json.Unmarshal([]byte(`{"created_at":`+text+`}`), &agent))
+		assert.True(t, want.Equal(agent.CreatedAt), text)
+	}
+	assert.Error(t, json.Unmarshal([]byte(`{"created_at":"yesterday"}`), new(AgentState)))
+	assert.Error(t, json.Unmarshal([]byte(`{"created_at":5}`), new(AgentState)))
+}
+
+func TestUnions(t *testing.T) {
+	const rules = `[{"type":"exit_loop","tool_name":"a"},{"type":"new_kind","tool_name":"b","deep":{"x":[1,2]}},{"type":"max_count_per_step","tool_name":"c","max_count_limit":"not a number"},7,{"tool_name":"d","type":"run_first"},null]`
+	var agent AgentState
+	require.NoError(t, json.Unmarshal([]byte(`{"tool_rules":`+rules+`,"model_settings":{"provider_type":"tomorrow","x":1},"response_format":{"type":"json_schema","json_schema":{"a":1}}}`), &agent))
+	require.Len(t, agent.ToolRules, 6)
+	assert.Equal(t, &TerminalToolRule{ToolName: "a"}, agent.ToolRules[0])
+	assert.Equal(t, "new_kind", agent.ToolRules[1].(*UnknownToolRule).Kind)
+	assert.IsType(t, &UnknownToolRule{}, agent.ToolRules[2], "one bad element does not lose its neighbours")
+	assert.IsType(t, &UnknownToolRule{}, agent.ToolRules[3])
+	assert.Equal(t, &InitToolRule{ToolName: "d"}, agent.ToolRules[4])
+	assert.Equal(t, "tomorrow", agent.ModelSettings.(*UnknownModelSettings).Kind)
+	assert.Equal(t, &JSONSchemaResponseFormat{JSONSchema: map[string]any{"a": 1.0}}, agent.ResponseFormat)
+	for _, engine := range []func(any) ([]byte, error){marshal, json.Marshal} {
+		data, err := engine(agent.ToolRules)
+		require.NoError(t, err)
+		assert.JSONEq(t, rules, string(data))
+		data, err = engine(agent.ModelSettings)
+		require.NoError(t, err)
+		assert.JSONEq(t, `{"provider_type":"tomorrow","x":1}`, string(data))
+	}
+	_, err := marshal(&AgentCreateParams{ToolRules: []ToolRule{&UnknownToolRule{}}})
+	assert.ErrorContains(t, err, "UnknownToolRule")
+}
+
+func TestOddJSON(t *testing.T) {
+	var agent AgentState
+	require.NoError(t, unmarshal([]byte(`{"id":"a","id":"b","ID":"c","name":null,"tags":null,"llm_config":null,"max_files_open":null,"new":{"deep":[{}]}}`), &agent))
+	assert.Equal(t, AgentState{ID: "b"}, agent, "the last of two names counts, case counts, null is the zero value, unknown fields are ignored")
+	assert.Error(t, unmarshal([]byte(`{"id":5}`), &agent))
+	_, err := marshal(&AgentCreateParams{Name: "\xff"})
+	assert.Error(t, err, "invalid UTF-8 must not be replaced in silence")
+
+	var message MessageCreate
+	require.NoError(t, json.Unmarshal([]byte(`{"role":"user","content":"hi"}`), &message))
+	assert.Equal(t, *UserText("hi"), message)
+	require.NoError(t, json.Unmarshal([]byte(`{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image","source":{"type":"url","url":"u"}}]}`), &message))
+	assert.Equal(t, &ImageContent{Source: &URLImage{URL: "u"}}, message.Content[1])
+
+	var request ApprovalRequestMessage
+	require.NoError(t, json.Unmarshal([]byte(`{"tool_calls":{"name":"a","arguments":"{}","tool_call_id":"1"}}`), &request))
+	assert.Equal(t, []ToolCall{{Name: "a", Arguments: "{}", ToolCallID: "1"}}, request.ToolCalls)
+}
+
+func FuzzAgentState(f *testing.F) {
+	for _, x := range apispec.Recorded() {
+		if x.Status == 200 && (x.Operation == "agents.create" || x.Operation == "agents.retrieve") {
+			f.Add([]byte(x.Body))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var agent AgentState
+		if unmarshal(data, &agent) != nil {
+			return
+		}
+		once, err := marshal(&agent)
+		if err != nil {
+			return // invalid UTF-8 is read, but not written
+		}
+		var again AgentState
+		require.NoError(t, unmarshal(once, &again))
+		twice, err := marshal(&again)
+		require.NoError(t, err)
+		assert.Equal(t, string(once), string(twice))
+	})
+}
+
+func FuzzErrorBody(f *testing.F) {
+	for _, x := range apispec.Recorded() {
+		if x.Status >= 400 {
+			f.Add([]byte(x.Body))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { parseErrorBody(data) })
+}
+
+// agentList is a list of 50 agents of about 1 MB: the recorded answer of agents.create, 50 times.
+func agentList(tb testing.TB) []byte {
+	tb.Helper()
+	x, ok := apispec.Recording(apispec.ServerV1, "agents.create")
+	require.True(tb, ok)
+	return []byte("[" + strings.Repeat(string(x.Body)+",", 49) + string(x.Body) + "]")
+}
+
+// twin is a type of the same shape without our methods, unions as raw JSON: what encoding/json alone would decode.
+// raw says whether a json.RawMessage stays one or becomes any.
+func twin(t reflect.Type, raw bool) reflect.Type {
+	switch {
+	case strings.HasPrefix(t.Name(), "Opt["):
+		inner, _ := t.FieldByName("value")
+		return reflect.PointerTo(twin(inner.Type, raw))
+	case t == reflect.TypeFor[json.RawMessage]():
+		if raw {
+			return t
+		}
+		return reflect.TypeFor[any]()
+	case t == reflect.TypeFor[time.Time](), t == reflect.TypeFor[any]():
+		return t
+	case t.Kind() == reflect.Interface:
+		return reflect.TypeFor[json.RawMessage]()
+	case t.Kind() == reflect.Pointer:
+		return reflect.PointerTo(twin(t.Elem(), raw))
+	case t.Kind() == reflect.Slice:
+		return reflect.SliceOf(twin(t.Elem(), raw))
+	case t.Kind() == reflect.Struct:
+		var fields []reflect.StructField
+		for i := range t.NumField() {
+			f := t.Field(i)
+			fields = append(fields, reflect.StructField{Name: f.Name, Tag: f.Tag, Type: twin(f.Type, raw)})
+		}
+		return reflect.StructOf(fields)
+	}
+	return t
+}
+
+// BenchmarkDecodeAgents decodes the list with our engine and with others, taking turns, and reports the ratios of
+// their times. vs_std is ours against encoding/json into the same structs.
+func BenchmarkDecodeAgents(b *testing.B) {
+	data := agentList(b)
+	same, mapped := twin(reflect.TypeFor[[]*AgentState](), true), twin(reflect.TypeFor[[]*AgentState](), false)
+	runs := []struct {
+		name string
+		run  func() error
+	}{
+		{"ours", func() error { var v []*AgentState; return unmarshal(data, &v) }},
+		{"std", func() error { return json.Unmarshal(data, reflect.New(same).Interface()) }},
+		{"std_schemas_decoded", func() error { return json.Unmarshal(data, reflect.New(mapped).Interface()) }},
+		{"gojson_plain", func() error { return gojson.Unmarshal(data, reflect.New(same).Interface()) }},
+		{"std_through_our_methods", func() error { var v []*AgentState; return json.Unmarshal(data, &v) }},
+	}
+	total := make([]time.Duration, len(runs))
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		for i, r := range runs {
+			start := time.Now()
+			if err := r.run(); err != nil {
+				b.Fatal(r.name, err)
+			}
+			total[i] += time.Since(start)
+		}
+	}
+	for i, r := range runs[1:] {
+		b.ReportMetric(float64(total[0])/float64(total[i+1]), "vs_"+r.name)
+	}
+	b.ReportMetric(float64(total[0].Nanoseconds())/float64(b.N)/1e6, "ours_ms/op")
+}

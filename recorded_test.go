@@ -1,0 +1,139 @@
+package letta
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/letta-go/letta/internal/apispec"
+)
+
+// undocumented are the fields that servers send and the API's documents lack (recorded/README of the facts).
+var undocumented = map[string][]string{
+	apispec.ServerV1: {"organization_id"},
+	// 0.6.12 has names of its own.
+	apispec.ServerSeed: {"organization_id", "metadata_", "tool_exec_environment_variables[].metadata_", "created_at_", "embedding_model_", "module", "source_type", "jinja"},
+}
+
+// TestRecordedAnswers decodes every recorded 2xx answer of the operations there are, with our engine and with the
+// standard library, and encodes it again: no known field may be lost.
+func TestRecordedAnswers(t *testing.T) {
+	methods := operations(testClient(t))
+	decoded := 0
+	for _, x := range apispec.Recorded() {
+		method, wrapped := methods[x.Operation]
+		if !wrapped || x.Status < 200 || x.Status > 299 || method.call.Type().NumOut() < 2 {
+			continue
+		}
+		result := method.call.Type().Out(0)
+		if result.Kind() == reflect.String || result == reflect.TypeFor[[]byte]() {
+			continue // text: ExportFile, Recompile
+		}
+		decoded++
+		t.Run(x.Server+"/"+x.Name, func(t *testing.T) {
+			ours := reflect.New(result)
+			require.NoError(t, unmarshal(x.Body, ours.Interface()))
+			standard := reflect.New(result)
+			require.NoError(t, json.Unmarshal(x.Body, standard.Interface()), "encoding/json")
+			assert.Equal(t, ours.Interface(), standard.Interface())
+			for _, engine := range []func(any) ([]byte, error){marshal, json.Marshal} {
+				after, err := engine(ours.Interface())
+				require.NoError(t, err)
+				for _, loss := range apispec.Lost(x.Body, after, undocumented[x.Server]...) {
+					assert.True(t, loss.Kind == apispec.Zero, "%s: %s", loss.Kind, loss.Path)
+				}
+			}
+		})
+	}
+	assert.Greater(t, decoded, 100)
+}
+
+// TestRecordedErrors makes an error of every recorded answer that is one, of any operation.
+func TestRecordedErrors(t *testing.T) {
+	repr := regexp.MustCompile(`^\[\{'`)
+	seen := map[int]int{}
+	for _, x := range apispec.Recorded() {
+		if x.Status < 400 {
+			continue
+		}
+		seen[x.Status]++
+		t.Run(x.Server+"/"+x.Name, func(t *testing.T) {
+			header := http.Header{}
+			for name, value := range x.Header {
+				header.Set(name, value)
+			}
+			resp := &http.Response{StatusCode: x.Status, Header: header}
+			ex := &exchange{core: &core{}, config: &config{}, method: x.Method, path: x.Path, attempts: 1}
+			err := newAPIError(ex, resp, x.Body)
+			assert.True(t, err.Message != "" || len(err.Fields) > 0, "no words of the server in %s", x.Body)
+			assert.False(t, repr.MatchString(err.Message), "a printed list in %s", err.Message)
+			assert.NotContains(t, err.Error(), "\n")
+			assert.Less(t, len(err.Error()), 1500)
+			if x.Status == http.StatusUnprocessableEntity && strings.Contains(string(x.Body), "loc") {
+				assert.NotEmpty(t, err.Fields)
+				for _, f := range err.Fields {
+					assert.NotEmpty(t, f.Message)
+				}
+			}
+			assert.Equal(t, strings.Contains(x.Name, "error_provider_") || x.Name == "agents.messages.compact.settings", err.Is(ErrProvider), err)
+			assert.Equal(t, strings.Contains(x.Name, "busy") && x.Status == 409, err.Is(ErrBusy), err)
+			assert.Equal(t, strings.Contains(x.Name, "pending_approval"), err.Is(ErrPendingApproval), err)
+		})
+	}
+	for _, status := range []int{400, 401, 402, 404, 405, 409, 415, 422, 429, 500, 501} {
+		assert.Positive(t, seen[status], "no recorded %d", status)
+	}
+}
+
+// TestStandardJSON finds types that encoding/json cannot decode alone: a field that is a union or a time needs an
+// UnmarshalJSON of the struct that holds it.
+func TestStandardJSON(t *testing.T) {
+	seen := map[reflect.Type]bool{}
+	unions := map[reflect.Type]bool{}
+	for union := range exampleVariants {
+		unions[union] = true
+	}
+	delete(unions, reflect.TypeFor[any]())
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice || typ.Kind() == reflect.Map {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct || seen[typ] || typ == reflect.TypeFor[time.Time]() || strings.HasPrefix(typ.Name(), "Opt[") {
+			return
+		}
+		seen[typ] = true
+		for i := range typ.NumField() {
+			f := typ.Field(i).Type
+			for f.Kind() == reflect.Slice {
+				f = f.Elem()
+			}
+			if typ.Field(i).Tag.Get("json") != "-" && (unions[f] || f == reflect.TypeFor[time.Time]()) {
+				_, ok := reflect.New(typ).Interface().(json.Unmarshaler)
+				assert.True(t, ok, "%s.%s needs %s.UnmarshalJSON", typ, typ.Field(i).Name, typ)
+			}
+			walk(f)
+		}
+	}
+	for _, method := range operations(testClient(t)) {
+		for i := range method.call.Type().NumIn() {
+			walk(method.call.Type().In(i))
+		}
+		for i := range method.call.Type().NumOut() {
+			walk(method.call.Type().Out(i))
+		}
+	}
+	for _, variants := range []map[string]reflect.Type{toolRules.variants, modelSettings.variants, responseFormats.variants, contentParts.variants, imageSources.variants} {
+		for _, variant := range variants {
+			walk(variant)
+		}
+	}
+	assert.Greater(t, len(seen), 40)
+}
