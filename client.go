@@ -362,9 +362,9 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any, opt
 	u, err := url.Parse(path)
 	switch {
 	case err != nil, u.Scheme != "", u.Host != "", u.Fragment != "", !strings.HasPrefix(path, "/"):
-		return fmt.Errorf("letta: path %q is not of the form /v1/...", path)
+		return fmt.Errorf("letta: path %q must start with /v1/ and hold no host and no fragment", path)
 	case strings.Contains("/"+u.Path+"/", "/../"), strings.Contains("/"+u.Path+"/", "/./"):
-		return fmt.Errorf("letta: path %q must not hold . or ..", path)
+		return fmt.Errorf("letta: path %q must not hold dots as segments", path)
 	}
 	if data, ok := body.([]byte); ok {
 		body = &form{"application/json", data}

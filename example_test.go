@@ -1,0 +1,179 @@
+package letta_test
+
+// The code blocks of README.md stand here, where they are compiled, and most of them run. TestReadme compares.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/letta-go/letta"
+	"github.com/letta-go/letta/lettatest"
+)
+
+func newTestClient() (*letta.Client, func()) {
+	server := lettatest.Start()
+	return server.Client(), server.Close
+}
+
+func Example() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+
+	// At sign-up: the agent of user_1, created if there is none.
+	ensured, err := client.Agents.Ensure(ctx, []string{"user_1"}, &letta.AgentCreateParams{
+		Model:        "openai/gpt-4o-mini",
+		MemoryBlocks: []letta.CreateBlock{{Label: "human", Value: "Likes tea."}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(ensured.Created)
+
+	// In a web handler: find it by tag.
+	agents, err := client.Agents.List(ctx, letta.Tags("user_1"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, agent := range agents {
+		fmt.Println(agent.Tags)
+	}
+
+	// Output:
+	// true
+	// [user_1]
+}
+
+func Example_guide() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{
+		MemoryBlocks:       []letta.CreateBlock{},
+		Model:              "openai/gpt-4o-mini",
+		Embedding:          "openai/text-embedding-ada-002",
+		ContextWindowLimit: 16000,
+		Tags:               []string{"user_1"},
+	})
+
+	fmt.Println(agent.Tags, err)
+	// Output: [user_1] <nil>
+}
+
+func Example_clients() {
+	// Letta Cloud: the key from LETTA_API_KEY, or from code.
+	cloud, err := letta.NewClient(letta.WithAPIKey("sk-let-..."))
+
+	// A server of your own, without and with a password.
+	local, err2 := letta.NewClient(letta.WithBaseURL("http://localhost:8283"))
+	remote, err3 := letta.NewClient(letta.WithBaseURL("https://letta.example.com"), letta.WithPassword("secret"))
+
+	fmt.Println(cloud != nil, local != nil, remote != nil, err, err2, err3)
+	// Output: true true true <nil> <nil> <nil>
+}
+
+func Example_options() {
+	client, err := letta.NewClient(
+		letta.WithBaseURL("http://localhost:8283"),
+		letta.WithHTTPClient(&http.Client{Transport: http.DefaultTransport}), // copied, never changed
+		letta.WithLogger(slog.Default()),                                     // metadata only: no key, body, query or tag
+		letta.WithTimeout(10*time.Second),                                    // all calls ...
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var response letta.Response
+	_, err = client.Agents.List(context.Background(), nil, letta.WithTimeout(time.Millisecond), letta.WithResponse(&response)) // ... or one
+	fmt.Println(err)
+}
+
+func Example_tags() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"user_1"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	agent, err = client.Agents.AddTags(ctx, agent.ID, []string{"plan:pro"})    // keeps the others
+	agent, err = client.Agents.RemoveTags(ctx, agent.ID, []string{"plan:pro"}) // keeps the others
+	exists, err := client.Agents.Exists(ctx, letta.Tags("user_1"))
+	count, err := client.Agents.Count(ctx, &letta.AgentListParams{Tags: []string{"user_1", "plan:pro"}, MatchAllTags: true})
+	for agent, err := range client.Agents.ListAll(ctx, letta.Tags("user_1")) { // every page
+		fmt.Println(agent.Tags, err)
+	}
+
+	fmt.Println(exists, count, err)
+	// Output:
+	// [user_1] <nil>
+	// true 0 <nil>
+}
+
+func Example_update() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"user_1"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	agent, err = client.Agents.Update(ctx, agent.ID, &letta.AgentUpdateParams{
+		Name:        letta.Some("Ada"),    // sent, also when empty
+		Description: letta.Null[string](), // sent as null
+		// What is not set is not sent. Slices and maps: nil is not sent, empty clears.
+	})
+
+	fmt.Println(agent.Name, agent.Tags, err)
+	// Output: Ada [user_1] <nil>
+}
+
+func Example_errors() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+
+	_, err := client.Agents.Retrieve(ctx, "agent-00000000-0000-4000-8000-000000000000", nil)
+	var apiErr *letta.APIError
+	switch {
+	case errors.Is(err, letta.ErrNotFound):
+		fmt.Println("no such agent")
+	case errors.Is(err, letta.ErrRateLimited) && errors.As(err, &apiErr):
+		fmt.Println("come back in", apiErr.RetryAfter)
+	case err != nil:
+		fmt.Println(err) // method, path, status, the server's words; never a key
+	}
+
+	// Output: no such agent
+}
+
+func Example_do() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+
+	var count int
+	err := client.Do(ctx, http.MethodGet, "/v1/agents/count?tags=user_1", nil, &count)
+
+	fmt.Println(count, err)
+	// Output: 0 <nil>
+}
+
+func TestLettatestExample(t *testing.T) {
+	srv := lettatest.NewServer(t)
+	client := srv.Client()
+	srv.Fail(lettatest.Fault{Method: "POST", Path: "/v1/agents/", Status: 503, Times: 1})
+
+	_, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
+	if !errors.Is(err, letta.ErrServer) || len(srv.Requests()) != 1 {
+		t.Fatal(err, len(srv.Requests()))
+	}
+}

@@ -1,0 +1,130 @@
+// Multiuser is the main job: one agent per user, found by tag.
+//
+//	go run ./examples/multiuser                                            # no server: lettatest, in this process
+//	LETTA_BASE_URL=http://localhost:8283 go run ./examples/multiuser       # a server of your own
+//	LETTA_BASE_URL=https://api.letta.com LETTA_API_KEY=... go run ./examples/multiuser
+//
+// user_1 to user_N (-users) get an agent each. On a server that keeps its agents, a second run finds them and creates
+// none. -model, or LETTA_MODEL, chooses the model; by default it takes one that the server has.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+
+	"github.com/letta-go/letta"
+	"github.com/letta-go/letta/examples/internal/choose"
+	"github.com/letta-go/letta/lettatest"
+)
+
+func main() {
+	log.SetFlags(0)
+	users := flag.Int("users", 5, "number of users")
+	model := flag.String("model", "", "model handle, such as openai/gpt-4o-mini")
+	flag.Parse()
+	if err := run(context.Background(), *users, *model); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, users int, model string) error {
+	if users < 1 {
+		return errors.New("-users must be at least 1")
+	}
+	var client *letta.Client
+	if url := os.Getenv("LETTA_BASE_URL"); url != "" {
+		fmt.Printf("Server: %s, from LETTA_BASE_URL\n", url)
+		var err error
+		if client, err = letta.NewClient(); err != nil {
+			return err
+		}
+	} else {
+		server := lettatest.Start()
+		defer server.Close()
+		fmt.Println("Server: lettatest, embedded in this process, because LETTA_BASE_URL is not set; it forgets everything at the end")
+		client = server.Client()
+	}
+	model, err := choose.Model(ctx, client, model)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Model: %s\n\nSign-up, twice for each user: the second time finds the agent of the first.\n", model)
+
+	for range 2 {
+		created := 0
+		for i := range users {
+			ensured, err := signUp(ctx, client, fmt.Sprintf("user_%d", i+1), model)
+			if err != nil {
+				return err
+			}
+			what := "found"
+			if ensured.Created {
+				what = "created"
+				created++
+			}
+			fmt.Printf("  user_%d  %s  %s\n", i+1, ensured.Agent.ID, what)
+			if len(ensured.Duplicates) > 0 {
+				fmt.Printf("          and %d younger agents with the same tag: %v\n", len(ensured.Duplicates), ensured.Duplicates)
+			}
+		}
+		fmt.Printf("  %d created, %d found\n", created, users-created)
+	}
+
+	fmt.Println("\nA web handler looks up the agent of its user, and changes its tags:")
+	agent, err := agentOf(ctx, client, "user_1")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  user_1 has %s, tags %q\n", agent.ID, agent.Tags)
+	if agent, err = client.Agents.AddTags(ctx, agent.ID, []string{"plan:pro"}); err != nil {
+		return err
+	}
+	fmt.Printf("  after AddTags:    %q\n", agent.Tags)
+	if agent, err = client.Agents.RemoveTags(ctx, agent.ID, []string{"plan:pro"}); err != nil {
+		return err
+	}
+	fmt.Printf("  after RemoveTags: %q\n", agent.Tags)
+	if _, err := agentOf(ctx, client, "user_who_never_signed_up"); !errors.Is(err, errNoAgent) {
+		return fmt.Errorf("expected no agent: %w", err)
+	}
+
+	fmt.Println("\nAll tags of users:")
+	for tag, err := range client.Tags.ListAll(ctx, &letta.TagListParams{Name: "user_"}) {
+		if err != nil {
+			return err
+		}
+		n, err := client.Agents.Count(ctx, letta.Tags(tag))
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %s: %d\n", tag, n)
+	}
+	return nil
+}
+
+// signUp gives a new user an agent; a user who has one keeps it.
+func signUp(ctx context.Context, client *letta.Client, userID, model string) (*letta.Ensured, error) {
+	return client.Agents.Ensure(ctx, []string{userID}, &letta.AgentCreateParams{
+		Name:         userID,
+		Model:        model,
+		MemoryBlocks: []letta.CreateBlock{{Label: "human", Value: "The user's id is " + userID + "."}},
+	})
+}
+
+var errNoAgent = errors.New("the user has no agent")
+
+// agentOf finds the agent of a user.
+func agentOf(ctx context.Context, client *letta.Client, userID string) (*letta.AgentState, error) {
+	agents, err := client.Agents.List(ctx, letta.Tags(userID))
+	if err != nil {
+		return nil, err
+	}
+	if len(agents) == 0 {
+		return nil, errNoAgent
+	}
+	return agents[len(agents)-1], nil // the list is newest first, and the oldest is the one that Ensure returns
+}
