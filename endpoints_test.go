@@ -200,8 +200,7 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 		reflect.TypeFor[Memory](): "AgentState.Memory", reflect.TypeFor[FileBlock](): "AgentState.MemoryFileBlock", reflect.TypeFor[Source](): "AgentState.Source",
 		reflect.TypeFor[Identity](): "AgentState.Identity", reflect.TypeFor[IdentityProperty](): "AgentState.IdentityProperty", reflect.TypeFor[Group](): "AgentState.ManagedGroup",
 		reflect.TypeFor[AgentEnvironmentVariable](): "AgentEnvironmentVariable", reflect.TypeFor[HealthResponse](): "HealthResponse", reflect.TypeFor[NpmRequirement](): "NpmRequirement",
-		reflect.TypeFor[PipRequirement](): "PipRequirement", reflect.TypeFor[AgentImportFileResponse](): "AgentImportFileResponse", reflect.TypeFor[ChildArgNode](): "ChildToolRule.ChildArgNode",
-		reflect.TypeFor[ApprovalRequestMessage](): "agents.ApprovalRequestMessage", reflect.TypeFor[ToolCall](): "agents.ToolCall", reflect.TypeFor[MessageCreate](): "MessageCreateParam",
+		reflect.TypeFor[PipRequirement](): "PipRequirement", reflect.TypeFor[AgentImportFileResponse](): "AgentImportFileResponse", reflect.TypeFor[ChildArgNode](): "ChildToolRule.ChildArgNode", reflect.TypeFor[ToolCall](): "agents.ToolCall", reflect.TypeFor[CompactionStats](): "agents.SummaryMessage.CompactionStats",
 	} {
 		assert.Empty(t, apispec.MissingFields(value, schema), "%s lacks fields", value)
 		assert.Empty(t, apispec.ExtraFields(value, schema), "%s has fields that the API lacks", value)
@@ -211,14 +210,17 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 	checkUnion(t, responseFormats, "AgentState.ResponseFormat")
 	checkUnion(t, contentParts, "LettaMessageContentUnionParam")
 	checkUnion(t, imageSources, "agents.ImageContentParam.Source")
+	checkUnion(t, approvals, "agents.ApprovalCreateParam.Approval")
+	checkUnion(t, messageInputs, "agents.MessageCreateParams.Message")
+	checkUnion(t, messages, "agents.Message", "ping")
 }
 
-func checkUnion[T any](t *testing.T, u *union[T], schema string) {
+func checkUnion[T any](t *testing.T, u *union[T], schema string, more ...string) {
 	t.Helper()
 	spec, ok := apispec.Schemas()[schema]
 	require.True(t, ok, schema)
 	assert.Equal(t, spec.Discriminator, u.field)
-	assert.Equal(t, keys(spec.Mapping), keys(u.variants), schema)
+	assert.Equal(t, sorted(append(keys(spec.Mapping), more...)), keys(u.variants), schema)
 	for kind, variant := range spec.Mapping {
 		if goType, ok := u.variants[kind]; ok {
 			missing := slices.DeleteFunc(apispec.MissingFields(goType, variant), func(name string) bool { return name == u.field })
@@ -252,6 +254,9 @@ var exampleVariants = map[reflect.Type]any{
 	reflect.TypeFor[ToolRule]():       &TerminalToolRule{ToolName: "x"},
 	reflect.TypeFor[ContentPart]():    &TextContent{Text: "x"},
 	reflect.TypeFor[any]():            "x",
+	reflect.TypeFor[MessageInput]():   UserText("x"),
+	reflect.TypeFor[Message]():        &AssistantMessage{},
+	reflect.TypeFor[Approval]():       &ApprovalReturn{},
 	reflect.TypeFor[io.Reader]():      strings.NewReader("{}"),
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -38,6 +39,9 @@ func init() {
 			json.UnmarshalFromFunc(responseFormats.decode),
 			json.UnmarshalFromFunc(contentParts.decode),
 			json.UnmarshalFromFunc(imageSources.decode),
+			json.UnmarshalFromFunc(messages.decode),
+			json.UnmarshalFromFunc(approvals.decode),
+			json.UnmarshalFromFunc(messageInputs.decode),
 			// An UnmarshalJSON method costs a second scan of its value; for the large and frequent type this avoids it.
 			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *AgentState) error {
 				type fields AgentState
@@ -84,14 +88,13 @@ func decodeToolCalls(dec *jsontext.Decoder, v *[]ToolCall) error {
 	return json.UnmarshalDecode(dec, &(*v)[0])
 }
 
-// decodeContent reads a list, or the text that stands for one.
-func decodeContent(dec *jsontext.Decoder, v *[]ContentPart) error {
-	if dec.PeekKind() != '"' {
-		return errors.ErrUnsupported
+// decodeContent reads a text, or a list of parts.
+func decodeContent(dec *jsontext.Decoder, v *Content) error {
+	*v = Content{}
+	if dec.PeekKind() == '[' {
+		return json.UnmarshalDecode(dec, &v.Parts)
 	}
-	text := new(TextContent)
-	*v = []ContentPart{text}
-	return json.UnmarshalDecode(dec, &text.Text)
+	return json.UnmarshalDecode(dec, &v.Text)
 }
 
 // A union maps the values of a discriminator field to the variants of a sealed interface T.
@@ -133,29 +136,57 @@ func (u *union[T]) decode(dec *jsontext.Decoder, v *T) error {
 	return nil
 }
 
-// stringField is the string value of one field of a JSON object, "" if there is none.
+// stringField is the string value of a field of a JSON object, "" if there is none. It reads no further than that
+// field, and does not check what it skips: what is found is decoded afterwards.
 func stringField(object []byte, name string) string {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if token, err := dec.ReadToken(); err != nil || token.Kind() != '{' {
-		return ""
-	}
-	for dec.PeekKind() == '"' {
-		token, err := dec.ReadToken()
-		if err != nil {
-			return ""
-		}
-		if token.String() != name {
-			if dec.SkipValue() != nil {
+	depth := 0
+	for i := 0; i < len(object); i++ {
+		switch object[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '"':
+			start := i
+			if i = endOfString(object, i); i < 0 {
 				return ""
 			}
-			continue
+			rest := bytes.TrimLeft(object[i+1:], " \t\r\n")
+			if depth != 1 || len(rest) == 0 || rest[0] != ':' || string(object[start+1:i]) != name {
+				continue
+			}
+			rest = bytes.TrimLeft(rest[1:], " \t\r\n")
+			if len(rest) == 0 || rest[0] != '"' {
+				return ""
+			}
+			var value string
+			if end := endOfString(rest, 0); end < 0 {
+				return ""
+			} else if value = string(rest[1:end]); strings.Contains(value, "\\") {
+				_ = unmarshal(rest[:end+1], &value)
+			}
+			return value
 		}
-		if token, err = dec.ReadToken(); err != nil || token.Kind() != '"' {
-			return ""
-		}
-		return token.String()
 	}
 	return ""
+}
+
+// endOfString is the index of the quote that closes the one at start, -1 if there is none.
+func endOfString(data []byte, start int) int {
+	for i := start + 1; ; i++ {
+		n := bytes.IndexByte(data[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		i += n
+		backslashes := 0
+		for data[i-1-backslashes] == '\\' {
+			backslashes++
+		}
+		if backslashes%2 == 0 {
+			return i
+		}
+	}
 }
 
 // tagged encodes a variant with its discriminator in front, which the Go type carries instead of a field.

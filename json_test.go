@@ -93,7 +93,7 @@ func TestOddJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(`{"role":"user","content":"hi"}`), &message))
 	assert.Equal(t, *UserText("hi"), message)
 	require.NoError(t, json.Unmarshal([]byte(`{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image","source":{"type":"url","url":"u"}}]}`), &message))
-	assert.Equal(t, &ImageContent{Source: &URLImage{URL: "u"}}, message.Content[1])
+	assert.Equal(t, &ImageContent{Source: &URLImage{URL: "u"}}, message.Content.Parts[1])
 
 	var request ApprovalRequestMessage
 	require.NoError(t, json.Unmarshal([]byte(`{"tool_calls":{"name":"a","arguments":"{}","tool_call_id":"1"}}`), &request))
