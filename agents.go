@@ -15,7 +15,10 @@ import (
 )
 
 // AgentService is client.Agents. https://docs.letta.com/api/resources/agents
-type AgentService struct{ core *core }
+type AgentService struct {
+	core     *core
+	Messages *AgentMessageService
+}
 
 // Tags are the parameters for a list of the agents with any of the tags:
 //
@@ -53,13 +56,17 @@ func (s *AgentService) Create(ctx context.Context, params *AgentCreateParams, op
 	return do[*AgentState](ctx, s.core, call{method: http.MethodPost, path: "/v1/agents/", body: params}, opts)
 }
 
+func retrieveAgent(id AgentID, params *AgentRetrieveParams) call {
+	return call{method: http.MethodGet, path: "/v1/agents/{agent_id}", ids: []any{id}, query: params}
+}
+
 // Retrieve gets an agent. Relations are nil unless params include them.
 func (s *AgentService) Retrieve(ctx context.Context, id AgentID, params *AgentRetrieveParams, opts ...RequestOption) (*AgentState, error) {
-	agent, err := do[*AgentState](ctx, s.core, call{method: http.MethodGet, path: "/v1/agents/{agent_id}", ids: []any{id}, query: params}, opts)
+	p := copyOf(params)
+	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &p), opts)
 	if err != nil {
 		return nil, err
 	}
-	p := copyOf(params)
 	dropUnloaded([]*AgentState{agent}, loaded(p.Include, p.IncludeRelationships))
 	return agent, nil
 }
@@ -307,9 +314,11 @@ type AgentState struct {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *AgentState) UnmarshalJSON(data []byte) error {
+func (v *AgentState) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *AgentState) plain() any {
 	type fields AgentState
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // AgentCreateParams describe a new agent. What is left out takes the server's default.
@@ -399,9 +408,11 @@ type AgentCreateParams struct {
 }
 
 // UnmarshalJSON reads params that were stored as JSON.
-func (v *AgentCreateParams) UnmarshalJSON(data []byte) error {
+func (v *AgentCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *AgentCreateParams) plain() any {
 	type fields AgentCreateParams
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // AgentUpdateParams are the fields to change. A slice or a map replaces what is there.
@@ -455,9 +466,11 @@ type AgentUpdateParams struct {
 }
 
 // UnmarshalJSON reads params that were stored as JSON.
-func (v *AgentUpdateParams) UnmarshalJSON(data []byte) error {
+func (v *AgentUpdateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *AgentUpdateParams) plain() any {
 	type fields AgentUpdateParams
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // AgentListParams filter and page agents. Tags makes the common one.
@@ -570,9 +583,11 @@ type FileBlock struct {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *FileBlock) UnmarshalJSON(data []byte) error {
+func (v *FileBlock) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *FileBlock) plain() any {
 	type fields FileBlock
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // Source is the older name of a folder.
@@ -591,9 +606,11 @@ type Source struct {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *Source) UnmarshalJSON(data []byte) error {
+func (v *Source) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *Source) plain() any {
 	type fields Source
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // Identity is the older way to tie agents to users; letta-go does it by tags.
@@ -655,9 +672,11 @@ type AgentEnvironmentVariable struct {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *AgentEnvironmentVariable) UnmarshalJSON(data []byte) error {
+func (v *AgentEnvironmentVariable) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *AgentEnvironmentVariable) plain() any {
 	type fields AgentEnvironmentVariable
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // AgentType is the architecture of an agent.

@@ -53,6 +53,7 @@ type Client struct {
 	Agents *AgentService
 	Blocks *BlockService
 	Models *ModelService
+	Runs   *RunService
 	Tags   *TagService
 
 	core *core // behind a pointer, so that fmt prints an address and no header
@@ -67,6 +68,7 @@ type core struct {
 	keyNote    string // why the key of the environment was not used, for a 401
 	ensures    flights[*Ensured]
 	tagWriters keyedLock[AgentID]
+	turns      keyedLock[string]
 }
 
 // NewClient makes a client; it sends nothing. Without options it talks to Letta Cloud with the key in
@@ -112,9 +114,10 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 	}
 	c.defaults.header.Set("User-Agent", settings.userAgent)
 	return &Client{
-		Agents: &AgentService{c},
+		Agents: &AgentService{c, &AgentMessageService{c}},
 		Blocks: &BlockService{c, &BlockAgentService{c}},
 		Models: &ModelService{c, &ModelEmbeddingService{c}},
+		Runs:   &RunService{c},
 		Tags:   &TagService{c},
 		core:   c,
 	}, nil
@@ -167,6 +170,7 @@ type call struct {
 	header http.Header
 
 	nullable bool // null is an answer
+	turn     bool // repeated only if nothing was sent: a turn of an agent
 }
 
 // form is a body that is not JSON.
@@ -261,7 +265,7 @@ func (c *core) prepare(ctx context.Context, op call, cfg *config) (*exchange, er
 	if err := cfg.auth.apply(ctx, header); err != nil {
 		return nil, err
 	}
-	return &exchange{core: c, config: cfg, method: op.method, path: path, url: address, header: header, body: body}, nil
+	return &exchange{core: c, config: cfg, method: op.method, path: path, url: address, header: header, body: body, turn: op.turn}, nil
 }
 
 // expand puts escaped ids into a path.

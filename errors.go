@@ -112,7 +112,7 @@ func (e *APIError) Is(target error) bool {
 	case ErrBusy:
 		return e.StatusCode == http.StatusConflict && e.RunID != "" && e.PendingRequestID == "" || e.Code == "CONVERSATION_BUSY"
 	case ErrPendingApproval:
-		return e.Code == "PENDING_APPROVAL" || e.StatusCode == http.StatusConflict && strings.Contains(e.Message, "waiting for approval")
+		return e.Code == "PENDING_APPROVAL" || e.StatusCode == http.StatusConflict && waitsForApproval(e.Message)
 	case ErrNoActiveRun:
 		return e.Code == "NO_ACTIVE_RUNS_TO_CANCEL" || e.StatusCode < 500 && strings.Contains(strings.ToLower(e.Message), "no active run")
 	case ErrBadRequest:
@@ -134,6 +134,8 @@ func (e *APIError) Is(target error) bool {
 	}
 	return false
 }
+
+func waitsForApproval(message string) bool { return strings.Contains(message, "waiting for approval") }
 
 func newAPIError(x *exchange, resp *http.Response, body []byte) *APIError {
 	d := parseErrorBody(body)
@@ -349,4 +351,10 @@ func newRedirectError(x *exchange, resp *http.Response) *RedirectError {
 		e.To = to.String()
 	}
 	return e
+}
+
+// hasField reports whether data is a JSON object with a field.
+func hasField(data []byte, name string) bool {
+	var top map[string]json.RawMessage
+	return unmarshal(data, &top) == nil && top[name] != nil
 }

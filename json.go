@@ -42,14 +42,16 @@ func init() {
 			json.UnmarshalFromFunc(messages.decode),
 			json.UnmarshalFromFunc(approvals.decode),
 			json.UnmarshalFromFunc(messageInputs.decode),
-			// An UnmarshalJSON method costs a second scan of its value; for the large and frequent type this avoids it.
-			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *AgentState) error {
-				type fields AgentState
-				return json.UnmarshalDecode(dec, (*fields)(v))
+			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v plainer) error {
+				return json.UnmarshalDecode(dec, v.plain())
 			}),
 		)),
 	)
 }
+
+// plainer is a type with an UnmarshalJSON, for the standard library's sake: the method costs a second scan of its
+// value. plain is the same value as a type without methods, which our engine decodes straight away.
+type plainer interface{ plain() any }
 
 // timeForms are tried in turn. The third is 0.16.8's Run.completed_at and every time of 0.6.12: no zone, meaning UTC.
 var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", time.DateOnly}
@@ -124,16 +126,23 @@ func (u *union[T]) decode(dec *jsontext.Decoder, v *T) error {
 		*v = *new(T)
 		return nil
 	}
-	kind := stringField(raw, u.field)
-	if t, ok := u.variants[kind]; ok {
-		p := reflect.New(t)
-		if unmarshal(raw, p.Interface()) == nil {
-			*v = p.Interface().(T)
-			return nil
-		}
-	}
-	*v = u.unknown(kind, stdjson.RawMessage(bytes.Clone(raw)))
+	*v, _ = u.read(raw)
 	return nil
+}
+
+// read is decode for an object that stands alone. With an error it still returns the unknown variant.
+func (u *union[T]) read(raw []byte) (T, error) {
+	kind := stringField(raw, u.field)
+	var err error
+	if t, ok := u.variants[kind]; ok {
+		p := reflect.New(t).Interface()
+		if err = unmarshal(raw, p); err == nil {
+			return p.(T), nil
+		}
+	} else if !jsontext.Value(raw).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+		err = errors.New("it is no JSON")
+	}
+	return u.unknown(kind, stdjson.RawMessage(bytes.Clone(raw))), err
 }
 
 // stringField is the string value of a field of a JSON object, "" if there is none. It reads no further than that

@@ -196,9 +196,11 @@ func (m SystemMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *SystemMessage) UnmarshalJSON(data []byte) error {
+func (m *SystemMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *SystemMessage) plain() any {
 	type fields SystemMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -208,9 +210,11 @@ func (m UserMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *UserMessage) UnmarshalJSON(data []byte) error {
+func (m *UserMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *UserMessage) plain() any {
 	type fields UserMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -220,9 +224,11 @@ func (m AssistantMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *AssistantMessage) UnmarshalJSON(data []byte) error {
+func (m *AssistantMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *AssistantMessage) plain() any {
 	type fields AssistantMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -232,9 +238,11 @@ func (m ReasoningMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ReasoningMessage) UnmarshalJSON(data []byte) error {
+func (m *ReasoningMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *ReasoningMessage) plain() any {
 	type fields ReasoningMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -244,9 +252,11 @@ func (m HiddenReasoningMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *HiddenReasoningMessage) UnmarshalJSON(data []byte) error {
+func (m *HiddenReasoningMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *HiddenReasoningMessage) plain() any {
 	type fields HiddenReasoningMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -256,9 +266,11 @@ func (m ToolCallMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ToolCallMessage) UnmarshalJSON(data []byte) error {
+func (m *ToolCallMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *ToolCallMessage) plain() any {
 	type fields ToolCallMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -268,9 +280,11 @@ func (m ToolReturnMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ToolReturnMessage) UnmarshalJSON(data []byte) error {
+func (m *ToolReturnMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *ToolReturnMessage) plain() any {
 	type fields ToolReturnMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -280,9 +294,11 @@ func (m ApprovalRequestMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ApprovalRequestMessage) UnmarshalJSON(data []byte) error {
+func (m *ApprovalRequestMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *ApprovalRequestMessage) plain() any {
 	type fields ApprovalRequestMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -292,9 +308,11 @@ func (m ApprovalResponseMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ApprovalResponseMessage) UnmarshalJSON(data []byte) error {
+func (m *ApprovalResponseMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *ApprovalResponseMessage) plain() any {
 	type fields ApprovalResponseMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -304,9 +322,11 @@ func (m SummaryMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *SummaryMessage) UnmarshalJSON(data []byte) error {
+func (m *SummaryMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *SummaryMessage) plain() any {
 	type fields SummaryMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -316,9 +336,11 @@ func (m EventMessage) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *EventMessage) UnmarshalJSON(data []byte) error {
+func (m *EventMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *EventMessage) plain() any {
 	type fields EventMessage
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON adds "message_type".
@@ -328,9 +350,11 @@ func (m Ping) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *Ping) UnmarshalJSON(data []byte) error {
+func (m *Ping) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
+
+func (m *Ping) plain() any {
 	type fields Ping
-	return unmarshal(data, (*fields)(m))
+	return (*fields)(m)
 }
 
 // MarshalJSON gives Raw back.
@@ -492,9 +516,11 @@ func UserImage(text string, data []byte, mediaType string) *MessageCreate {
 }
 
 // UnmarshalJSON reads approvals of all kinds.
-func (v *ApprovalCreate) UnmarshalJSON(data []byte) error {
+func (v *ApprovalCreate) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *ApprovalCreate) plain() any {
 	type fields ApprovalCreate
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // ContentPart is one part of a message's content.
@@ -669,7 +695,9 @@ func (v LettaImage) MarshalJSON() ([]byte, error) {
 func (v UnknownImageSource) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownImageSource") }
 
 // UnmarshalJSON reads the source.
-func (v *ImageContent) UnmarshalJSON(data []byte) error {
+func (v *ImageContent) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *ImageContent) plain() any {
 	type fields ImageContent
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }

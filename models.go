@@ -76,7 +76,9 @@ type Model struct {
 }
 
 // UnmarshalJSON reads the response format.
-func (v *Model) UnmarshalJSON(data []byte) error {
+func (v *Model) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *Model) plain() any {
 	type fields Model
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }

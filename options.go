@@ -43,13 +43,20 @@ type config struct {
 	fields     map[string]json.RawMessage // of WithBodyField
 	callFields bool                       // some of them were given for this call
 	timeout    time.Duration
+	timeoutSet bool // by an option
 	maxRetries int
 	response   *Response
 	insecure   bool
+
+	idleTimeout  time.Duration // of streams
+	maxEvent     int
+	pings        bool
+	turnLock     bool
+	cancelOnDone bool
 }
 
 func newConfig() config {
-	return config{header: http.Header{}, query: url.Values{}, fields: map[string]json.RawMessage{}, timeout: defaultTimeout, maxRetries: defaultRetries}
+	return config{header: http.Header{}, query: url.Values{}, fields: map[string]json.RawMessage{}, timeout: defaultTimeout, maxRetries: defaultRetries, idleTimeout: defaultIdleTimeout}
 }
 
 // configure gives the client's settings with those of one call on top; nothing is shared between calls.
@@ -269,13 +276,63 @@ func (cfg *config) addFields(body []byte) ([]byte, error) {
 	return marshal(object)
 }
 
-// WithTimeout bounds a call with all its retries; 0 removes the bound. Default 60 s. Streams have their own.
+// WithTimeout bounds a call with all its retries; 0 removes the bound. Default 60 s, for a whole turn 10 minutes. Of a
+// stream it bounds the wait for the headers only; see WithIdleTimeout.
 func WithTimeout(d time.Duration) RequestOption {
 	return requestOption(func(c *config) error {
 		if d < 0 {
 			return errors.New("WithTimeout: the duration is negative")
 		}
-		c.timeout = d
+		c.timeout, c.timeoutSet = d, true
+		return nil
+	})
+}
+
+// WithIdleTimeout ends a stream that is silent for so long, with ErrStreamIdle; 0 never does. Default 90 s: a server
+// sends a ping after 20 s of silence. A stream has no total timeout but its context.
+func WithIdleTimeout(d time.Duration) RequestOption {
+	return requestOption(func(c *config) error {
+		if d < 0 {
+			return errors.New("WithIdleTimeout: the duration is negative")
+		}
+		c.idleTimeout = d
+		return nil
+	})
+}
+
+// WithMaxEvent bounds one event of a stream, in bytes; default 32 MiB.
+func WithMaxEvent(bytes int) RequestOption {
+	return requestOption(func(c *config) error {
+		if bytes < 1 {
+			return errors.New("WithMaxEvent: the bound must be positive")
+		}
+		c.maxEvent = bytes
+		return nil
+	})
+}
+
+// WithPings makes a stream show the server's pings.
+func WithPings() RequestOption {
+	return requestOption(func(c *config) error { c.pings = true; return nil })
+}
+
+// WithTurnLock makes turns of one agent, or of one conversation, wait for each other in this client, within their
+// context. A stream holds the lock to its end. Turns of different agents never wait.
+func WithTurnLock() RequestOption {
+	return requestOption(func(c *config) error { c.turnLock = true; return nil })
+}
+
+// WithCancelOnDone stops the run at the server when the context of its stream ends. Without it the turn goes on.
+func WithCancelOnDone() RequestOption {
+	return requestOption(func(c *config) error { c.cancelOnDone = true; return nil })
+}
+
+// headersWithin shortens the wait for headers.
+func headersWithin(d time.Duration) RequestOption {
+	return requestOption(func(c *config) error {
+		if c.timeout == 0 || c.timeout > d {
+			c.timeout = d
+		}
 		return nil
 	})
 }

@@ -3,6 +3,7 @@ package letta
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -41,6 +42,84 @@ func pages[T any](page func() ([]T, error), at func(T) string, limit *int) iter.
 			}
 		}
 	}
+}
+
+// history walks over messages. Several rows may have one id: what is stored as one message. Oldest first, all servers
+// mean the same by after. Newest first, 0.16.8 means older messages by before, and Letta Cloud was seen to mean them
+// by after: what brings nothing new is tried the other way once.
+//
+// oldestFirst is how the route sends a page in descending order.
+func history(order *Order, after, before *MessageID, oldestFirst bool, page func() ([]Message, error)) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		if *order == "" {
+			*order = OrderAsc
+		}
+		cursor, other := after, before
+		if *order == OrderDesc {
+			cursor, other = before, after
+		}
+		seen := map[MessageID]bool{}
+		turned := false
+		for {
+			rows, err := page()
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if *order == OrderDesc && ascending(rows, oldestFirst) {
+				slices.Reverse(rows)
+			}
+			var fresh []MessageID
+			for _, row := range rows {
+				if id := row.Common().ID; !seen[id] {
+					fresh = append(fresh, id)
+					if !yield(row, nil) {
+						return
+					}
+				}
+			}
+			for _, id := range fresh {
+				seen[id] = true
+			}
+			switch {
+			case len(rows) == 0:
+				return
+			case len(fresh) > 0:
+				*cursor = fresh[len(fresh)-1]
+			case *order == OrderDesc && !turned && len(seen) > 0:
+				turned = true
+				*other, *cursor = *cursor, ""
+				cursor, other = other, cursor
+			default:
+				yield(nil, fmt.Errorf("letta: %w: %d messages, all of them had come before", ErrPageLoop, len(rows)))
+				return
+			}
+		}
+	}
+}
+
+// ascending reports whether a page is sent oldest first, by its dates, which are whole seconds; if they do not tell, by
+// the habit of its route.
+func ascending(rows []Message, habit bool) bool {
+	if len(rows) == 0 {
+		return habit
+	}
+	if c := rows[0].Common().Date.Compare(rows[len(rows)-1].Common().Date); c != 0 {
+		return c < 0
+	}
+	return habit
+}
+
+// latest gets the newest n messages, oldest first, whichever way the route sends them.
+func latest(n int, oldestFirst bool, page func() ([]Message, error)) ([]Message, error) {
+	if n < 1 {
+		return nil, invalid("messages.latest", "n is %d", n)
+	}
+	rows, err := page()
+	if !ascending(rows, oldestFirst) {
+		slices.Reverse(rows)
+	}
+	return rows, err
 }
 
 func copyOf[T any](p *T) T {

@@ -41,6 +41,8 @@ type exchange struct {
 	url    string
 	header http.Header
 	body   []byte
+	turn   bool // see call
+	stream bool // a 2xx body is left to the caller
 
 	start    time.Time // of the call
 	began    time.Time // of the attempt
@@ -50,7 +52,8 @@ type exchange struct {
 	lost     bool     // an earlier attempt may have been carried out
 	wait     time.Duration
 	answer   []byte // the body, read whole
-	ended    bool   // the attempt has its answer
+	asked    bool   // check was called for this attempt
+	ended    bool   // the body is in answer
 }
 
 // run sends the request until there is an answer to return or a reason to stop. The answer's body is in x.answer.
@@ -70,6 +73,9 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 	}
 	request.Header = x.header
 	hc := *x.core.http
+	if x.stream {
+		hc.Timeout = 0 // it would cut the stream
+	}
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if hc.Transport == nil {
 		hc.Transport = http.DefaultTransport
@@ -80,7 +86,7 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 		HTTPClient: &hc,
 		RetryMax:   x.config.maxRetries,
 		RequestLogHook: func(retryablehttp.Logger, *http.Request, int) {
-			x.began, x.conn, x.traced, x.answer, x.ended = time.Now(), nil, false, nil, false
+			x.began, x.conn, x.traced, x.answer, x.asked, x.ended = time.Now(), nil, false, nil, false, false
 		},
 		CheckRetry:   x.check,
 		Backoff:      func(time.Duration, time.Duration, int, *http.Response) time.Duration { return x.wait },
@@ -97,6 +103,9 @@ func (x *exchange) read(resp *http.Response) error {
 		// before a byte leaves, and net/http then takes a new one, also for a POST. Must come before the body's
 		// end is read: then the connection is back in the pool.
 		_ = x.conn.SetWriteDeadline(time.Unix(1, 0))
+	}
+	if x.stream && resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return nil
 	}
 	defer resp.Body.Close()
 	x.ended = true
@@ -121,7 +130,8 @@ func (x *exchange) read(resp *http.Response) error {
 // check decides after each attempt. retryablehttp calls it before the body is read and, if that answers no, again
 // after: the first time there is nothing to decide yet.
 func (x *exchange) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if err == nil && !x.ended {
+	if err == nil && !x.ended && (!x.stream || !x.asked) {
+		x.asked = true
 		return false, nil
 	}
 	x.attempts++
@@ -152,8 +162,8 @@ func (x *exchange) repeatable(resp *http.Response, err error) bool {
 	if detail.quota(resp.StatusCode) {
 		return false
 	}
-	if idempotent {
-		return true
+	if idempotent || x.turn {
+		return idempotent
 	}
 	_, told := retryAfter(resp.Header)
 	return told && !detail.provider() && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable)

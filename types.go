@@ -183,9 +183,11 @@ type LLMConfig struct {
 }
 
 // UnmarshalJSON reads the response format.
-func (v *LLMConfig) UnmarshalJSON(data []byte) error {
+func (v *LLMConfig) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *LLMConfig) plain() any {
 	type fields LLMConfig
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // EmbeddingConfig is the older form of an embedding model.
@@ -214,9 +216,11 @@ type CompactionSettings struct {
 }
 
 // UnmarshalJSON reads the model settings.
-func (v *CompactionSettings) UnmarshalJSON(data []byte) error {
+func (v *CompactionSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *CompactionSettings) plain() any {
 	type fields CompactionSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // ModelSettings are the settings of a model, one variant per provider.
@@ -587,93 +591,123 @@ func (v UnknownResponseFormat) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads the response format.
-func (v *OpenAIModelSettings) UnmarshalJSON(data []byte) error {
+func (v *OpenAIModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *OpenAIModelSettings) plain() any {
 	type fields OpenAIModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *SGLangModelSettings) UnmarshalJSON(data []byte) error {
+func (v *SGLangModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *SGLangModelSettings) plain() any {
 	type fields SGLangModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *AnthropicModelSettings) UnmarshalJSON(data []byte) error {
+func (v *AnthropicModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *AnthropicModelSettings) plain() any {
 	type fields AnthropicModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *GoogleAIModelSettings) UnmarshalJSON(data []byte) error {
+func (v *GoogleAIModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *GoogleAIModelSettings) plain() any {
 	type fields GoogleAIModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *GoogleVertexModelSettings) UnmarshalJSON(data []byte) error {
+func (v *GoogleVertexModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *GoogleVertexModelSettings) plain() any {
 	type fields GoogleVertexModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *AzureModelSettings) UnmarshalJSON(data []byte) error {
+func (v *AzureModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *AzureModelSettings) plain() any {
 	type fields AzureModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *XaiModelSettings) UnmarshalJSON(data []byte) error {
+func (v *XaiModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *XaiModelSettings) plain() any {
 	type fields XaiModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *MoonshotModelSettings) UnmarshalJSON(data []byte) error {
+func (v *MoonshotModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *MoonshotModelSettings) plain() any {
 	type fields MoonshotModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *ZaiModelSettings) UnmarshalJSON(data []byte) error {
+func (v *ZaiModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *ZaiModelSettings) plain() any {
 	type fields ZaiModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *MoonshotCodingModelSettings) UnmarshalJSON(data []byte) error {
+func (v *MoonshotCodingModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *MoonshotCodingModelSettings) plain() any {
 	type fields MoonshotCodingModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *GroqModelSettings) UnmarshalJSON(data []byte) error {
+func (v *GroqModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *GroqModelSettings) plain() any {
 	type fields GroqModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *DeepseekModelSettings) UnmarshalJSON(data []byte) error {
+func (v *DeepseekModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *DeepseekModelSettings) plain() any {
 	type fields DeepseekModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *TogetherModelSettings) UnmarshalJSON(data []byte) error {
+func (v *TogetherModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *TogetherModelSettings) plain() any {
 	type fields TogetherModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *BedrockModelSettings) UnmarshalJSON(data []byte) error {
+func (v *BedrockModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *BedrockModelSettings) plain() any {
 	type fields BedrockModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // UnmarshalJSON reads the response format.
-func (v *OpenRouterModelSettings) UnmarshalJSON(data []byte) error {
+func (v *OpenRouterModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *OpenRouterModelSettings) plain() any {
 	type fields OpenRouterModelSettings
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // ToolRule constrains the order in which an agent calls its tools.

@@ -1,0 +1,618 @@
+package letta
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/letta-go/letta/internal/sse"
+)
+
+const (
+	defaultIdleTimeout = 90 * time.Second // 0.16.8 sends a ping after 20 s of silence
+	resumeTimeout      = 15 * time.Second // for the headers of a resumed stream
+	maxResumes         = 5                // in a row, without a new frame
+	drainTime          = 20 * time.Millisecond
+)
+
+// How a stream fails, inside a [*StreamError].
+var (
+	ErrStreamTruncated = errors.New("the stream was cut before its end") // what came so far is not the whole answer
+	ErrStreamIdle      = errors.New("the stream fell silent")            // not even a ping within the idle timeout
+	ErrStreamClosed    = errors.New("the stream was closed")             // by Close
+	ErrNotResumable    = errors.New("the run cannot be resumed")         // as well as ErrStreamTruncated or ErrStreamIdle
+)
+
+// StreamError is the failure of a stream that had begun. What came before it is in Result.
+type StreamError struct {
+	Type    string // the server's error_type, such as llm_rate_limit; for a turn that ended badly without more words, its stop reason
+	Message string
+	Detail  string
+	RunID   RunID // empty if the stream failed before the server named the run
+	LastSeq int   // sequence number of the last frame of a background run
+	Err     error // ErrStreamTruncated, ErrStreamIdle, a context's or a decode error; nil if the server reported the failure
+}
+
+func (e *StreamError) Error() string {
+	parts := []string{"letta: stream"}
+	if e.RunID != "" {
+		parts[0] += " of run " + string(e.RunID)
+	}
+	for _, part := range []string{e.Type, oneLine(e.Message)} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if e.Err != nil {
+		parts = append(parts, e.Err.Error())
+	}
+	return strings.Join(parts, ": ")
+}
+
+func (e *StreamError) Unwrap() error { return e.Err }
+
+// Is reports what kind of failure the server reported, as [*APIError] does.
+func (e *StreamError) Is(target error) bool {
+	return target == ErrProvider && strings.HasPrefix(e.Type, "llm_") || target == ErrPendingApproval && waitsForApproval(e.Message)
+}
+
+// MessageStream is a turn as it happens: range over Events, then ask for the Result. One goroutine reads it; Close may
+// be called from any.
+type MessageStream struct {
+	core    *core
+	opts    []RequestOption
+	pings   bool
+	resume  func(RunID, int) call        // the call that goes on after a frame of a background run; nil if there is none
+	abandon func(context.Context, RunID) // see WithCancelOnDone
+	release func()                       // lets the next turn in
+
+	parent context.Context
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	mu     sync.Mutex // guards conn, which Close takes
+	conn   *connection
+
+	turn      accumulator
+	runID     RunID
+	seq       int
+	fruitless int // resumes since the last new frame
+	ended     bool
+	err       error
+}
+
+// connection is one answer that carries events.
+type connection struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	body   io.Closer
+	events *sse.Reader
+}
+
+func (c *connection) close(cause error) {
+	c.cancel(cause)
+	_ = c.body.Close()
+}
+
+// connect sends a call whose answer is a stream. The call's timeout bounds the wait for the headers; after them,
+// every byte resets the idle timer.
+func (c *core) connect(ctx context.Context, op call, opts []RequestOption) (*connection, error) {
+	cfg, err := c.configure(opts)
+	if err != nil {
+		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
+	}
+	op.header = http.Header{"Accept": {"text/event-stream"}}
+	x, err := c.prepare(ctx, op, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
+	}
+	x.stream = true
+	ctx, cancel := context.WithCancelCause(ctx)
+	headers := afterFunc(cfg.timeout, func() {
+		cancel(fmt.Errorf("no headers within %v (WithTimeout): %w", cfg.timeout, context.DeadlineExceeded))
+	})
+	resp, err := x.run(ctx)
+	headers.Stop()
+	if cfg.response != nil {
+		*cfg.response = x.response(resp)
+	}
+	switch {
+	case err != nil:
+		err = x.fail(ctx, err)
+	case x.ended:
+		err = x.decode(resp, nil, true)
+	case !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
+		err = newDecodeError(x, resp, nil, errors.New("it is no event stream"))
+		_ = resp.Body.Close()
+	}
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	idle := afterFunc(cfg.idleTimeout, func() { cancel(fmt.Errorf("%w: nothing for %v", ErrStreamIdle, cfg.idleTimeout)) })
+	body := &watched{resp.Body, idle, cfg.idleTimeout}
+	return &connection{ctx, cancel, body, sse.NewReader(body, cfg.maxEvent)}, nil
+}
+
+// afterFunc is time.AfterFunc, for which 0 means never.
+func afterFunc(d time.Duration, f func()) *time.Timer {
+	if d <= 0 {
+		d = 1<<63 - 1
+	}
+	return time.AfterFunc(d, f)
+}
+
+// watched resets a timer with every byte.
+type watched struct {
+	io.ReadCloser
+	idle    *time.Timer
+	timeout time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if n > 0 && w.timeout > 0 {
+		w.idle.Reset(w.timeout)
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.idle.Stop()
+	return w.ReadCloser.Close()
+}
+
+// start sends op, whose answer is the stream. What else the stream can do is set by the caller before.
+func (s *MessageStream) start(ctx context.Context, op call) (*MessageStream, error) {
+	if ctx == nil {
+		return nil, fmt.Errorf("letta: %s %s: the context is nil", op.method, op.path)
+	}
+	s.parent = ctx
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	conn, err := s.core.connect(s.ctx, op, s.opts)
+	if err != nil {
+		s.cancel(nil)
+		return nil, err
+	}
+	s.conn = conn
+	return s, nil
+}
+
+// Events yields the messages of the turn; in a stream of tokens, pieces of them. It ends after the last, or with one
+// error. Leaving the loop closes the stream. What the server says besides, such as stop reason and usage, is in
+// Result.
+func (s *MessageStream) Events() iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		defer s.Close()
+		for {
+			switch message, err := s.next(); {
+			case err != nil:
+				yield(nil, err)
+				return
+			case message == nil || !yield(message, nil):
+				return
+			}
+		}
+	}
+}
+
+// Collect reads the stream to its end. With an error, the turn holds what came before it.
+func (s *MessageStream) Collect() (*Turn, error) {
+	for _, err := range s.Events() {
+		if err != nil {
+			return s.Result(), err
+		}
+	}
+	return s.Result(), nil
+}
+
+// Result is the turn as far as it was read, with the pieces of a stream of tokens joined. It is whole if Events ended
+// without an error.
+func (s *MessageStream) Result() *Turn { return s.turn.result() }
+
+// RunID is the run of the turn; the server names it in its first event.
+func (s *MessageStream) RunID() RunID { return s.runID }
+
+// LastSeq is the sequence number of the last frame of a background run, for Runs.Stream.
+func (s *MessageStream) LastSeq() int { return s.seq }
+
+// Close ends the reading at once. The turn goes on at the server; Messages.Cancel stops it.
+func (s *MessageStream) Close() error {
+	s.cancel(ErrStreamClosed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn.close(ErrStreamClosed)
+	if s.release != nil {
+		s.release()
+	}
+	return nil
+}
+
+// next returns the next message to show, nil at the end.
+func (s *MessageStream) next() (Message, error) {
+	for !s.ended {
+		event, err := s.conn.events.Next()
+		if err == nil && string(bytes.TrimSpace(event.Data)) == "[DONE]" {
+			s.drain()
+			return nil, s.end(s.turn.ending(s))
+		}
+		var message Message
+		if err == nil {
+			if message, err = s.handle(event); err == nil && message != nil {
+				return message, nil
+			}
+			if err != nil && !event.Partial {
+				return nil, s.end(err)
+			}
+		}
+		if err == nil {
+			continue
+		}
+		if err = s.cut(err); err != nil {
+			return nil, s.end(err)
+		}
+	}
+	return nil, s.err
+}
+
+// end keeps how the stream ended, and lets go of its connection.
+func (s *MessageStream) end(err error) error {
+	s.ended, s.err = true, err
+	if s.abandon != nil && s.parent.Err() != nil {
+		s.abandon(context.WithoutCancel(s.parent), s.runID)
+	}
+	_ = s.Close()
+	return err
+}
+
+// drain reads to the end of the body, so that the connection can be used again, unless that end does not come.
+func (s *MessageStream) drain() {
+	timer := time.AfterFunc(drainTime, func() { s.conn.cancel(ErrStreamClosed) })
+	defer timer.Stop()
+	_, _ = s.conn.events.Next()
+}
+
+// handle takes one event, and returns a message to show or nil.
+func (s *MessageStream) handle(event sse.Event) (Message, error) {
+	turn := &s.turn.turn
+	switch kind := stringField(event.Data, "message_type"); {
+	case kind == "stop_reason":
+		return nil, s.decode(event.Data, &turn.StopReason)
+	case kind == "usage_statistics":
+		return nil, s.decode(event.Data, &turn.Usage)
+	case kind == "error_message", event.Name == "error", kind == "" && hasField(event.Data, "error"):
+		s.report(event.Data)
+		return nil, nil
+	case kind == "" && event.Name != "":
+		return nil, nil // such as cancelled; a stop reason follows
+	}
+	message, err := messages.read(event.Data) // in one pass: a scan of the first fields finds the variant
+	if err != nil {
+		return nil, s.undecodable(event.Data, err)
+	}
+	common := message.Common()
+	if common.RunID != "" && common.RunID != s.runID {
+		s.runID = common.RunID
+		turn.RunIDs = appendNew(turn.RunIDs, common.RunID)
+	}
+	if common.SeqID > 0 {
+		if common.SeqID <= s.seq {
+			return nil, nil // replayed
+		}
+		s.seq, s.fruitless = common.SeqID, 0
+	}
+	if _, ping := message.(*Ping); ping {
+		if s.pings {
+			return message, nil
+		}
+		return nil, nil
+	}
+	s.turn.add(message)
+	return message, nil
+}
+
+func (s *MessageStream) decode(data []byte, v any) error {
+	if err := unmarshal(data, v); err != nil {
+		return s.undecodable(data, err)
+	}
+	return nil
+}
+
+func (s *MessageStream) undecodable(data []byte, err error) error {
+	return s.failure(fmt.Errorf("an event cannot be read: %w: %q", err, data[:min(len(data), 200)]))
+}
+
+func (s *MessageStream) failure(err error) *StreamError {
+	return &StreamError{RunID: s.runID, LastSeq: s.seq, Err: err}
+}
+
+// report keeps a failure that the server sent as an event; [DONE] follows. After a good stop reason it is a warning.
+func (s *MessageStream) report(data []byte) {
+	body := parseErrorBody(data)
+	e := s.failure(nil)
+	e.Type, e.Message, e.Detail = body.kind, stringField(data, "message"), stringField(data, "detail")
+	if e.Type == "" {
+		e.Type = body.code
+	}
+	if e.Message == "" {
+		e.Message = body.message
+	}
+	if body.runID != "" {
+		s.runID, e.RunID = body.runID, body.runID
+		s.turn.turn.RunIDs = appendNew(s.turn.turn.RunIDs, body.runID)
+	}
+	if s.turn.turn.Complete() {
+		s.turn.turn.Warnings = append(s.turn.turn.Warnings, e)
+	} else {
+		s.turn.failure = e
+	}
+}
+
+// cut handles an end without [DONE]. It returns nil if there is more to read, after a resume, or if the turn was
+// complete.
+func (s *MessageStream) cut(err error) error {
+	if s.turn.failure != nil || s.turn.turn.StopReason.StopReason != "" {
+		return s.end(s.turn.ending(s)) // a cancelled turn ends without [DONE]
+	}
+	if s.ctx.Err() != nil {
+		return s.failure(contextError(s.ctx))
+	}
+	failure := s.failure(ErrStreamTruncated)
+	var decode *StreamError
+	switch cause := context.Cause(s.conn.ctx); {
+	case errors.Is(cause, ErrStreamIdle):
+		failure.Err = cause
+	case errors.Is(err, sse.ErrTooLarge):
+		return s.failure(err)
+	case !errors.Is(err, io.EOF) && !errors.As(err, &decode): // a half frame is part of the cut
+		failure.Err = fmt.Errorf("%w: %w", ErrStreamTruncated, err)
+	}
+	if s.resume == nil || s.runID == "" {
+		return failure
+	}
+	return s.reconnect(failure)
+}
+
+// reconnect goes on with a background run after its last frame.
+func (s *MessageStream) reconnect(failure *StreamError) error {
+	for s.fruitless < maxResumes {
+		if s.fruitless++; s.fruitless > 1 {
+			wait := min(maxBackoff, minBackoff<<(s.fruitless-2))
+			if err := sleep(s.ctx, wait/2+rand.N(wait/2)); err != nil {
+				return s.failure(contextError(s.ctx))
+			}
+		}
+		conn, err := s.core.connect(s.ctx, s.resume(s.runID, s.seq), append(s.opts[:len(s.opts):len(s.opts)], headersWithin(resumeTimeout)))
+		var apiErr *APIError
+		switch {
+		case err == nil:
+			s.mu.Lock()
+			s.conn.close(nil)
+			s.conn = conn
+			s.mu.Unlock()
+			if s.ctx.Err() != nil { // Close may have looked before
+				conn.close(ErrStreamClosed)
+			}
+			return nil
+		case s.ctx.Err() != nil:
+			return s.failure(contextError(s.ctx))
+		case errors.As(err, &apiErr) && apiErr.StatusCode < 500 && apiErr.StatusCode != http.StatusTooManyRequests:
+			failure.Err = fmt.Errorf("%w; %w: %w", failure.Err, ErrNotResumable, err)
+			return failure
+		case errors.Is(err, context.DeadlineExceeded):
+			// To a request for what comes after the end of a run, 0.16.8 does not even send headers.
+			if run, runErr := do[*Run](s.ctx, s.core, retrieveRun(s.runID), s.opts); runErr == nil && run.Ended() {
+				s.turn.turn.StopReason.StopReason = run.StopReason
+				return s.end(s.turn.ending(s))
+			}
+		}
+		if s.fruitless == maxResumes {
+			failure.Err = fmt.Errorf("%w; %w: %w", failure.Err, ErrNotResumable, err)
+			return failure
+		}
+	}
+	failure.Err = fmt.Errorf("%w; %w: nothing new in %d attempts", failure.Err, ErrNotResumable, maxResumes)
+	return failure
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// contextError is the cause of a context's end, in which the end itself stays visible.
+func contextError(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ctx.Err()) || errors.Is(cause, ErrStreamClosed) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ctx.Err(), cause)
+}
+
+// Turn is a whole turn of an agent, read from a stream.
+type Turn struct {
+	LettaResponse
+	RunIDs   []RunID
+	Warnings []*StreamError // failures after the turn was complete
+}
+
+// accumulator joins the pieces of a stream of tokens, in time linear in their length.
+type accumulator struct {
+	turn    Turn
+	pieces  []*pieces
+	index   map[pieceKey]*pieces
+	failure *StreamError
+}
+
+type pieceKey struct {
+	kind, otid string
+	id         MessageID
+}
+
+// pieces are the pieces of one message: the first, and what the others add to it.
+type pieces struct {
+	first Message
+	text  strings.Builder
+	calls []*callPieces
+}
+
+type callPieces struct {
+	call      ToolCall
+	arguments strings.Builder
+}
+
+func (a *accumulator) add(m Message) {
+	common := m.Common()
+	key := pieceKey{kind: m.messageType(), id: common.ID}
+	switch m := m.(type) {
+	case *AssistantMessage:
+		if key.otid = common.Otid; m.Content.Parts == nil {
+			a.find(key, m).text.WriteString(m.Content.Text)
+			return
+		}
+	case *ReasoningMessage:
+		key.otid = common.Otid
+		p := a.find(key, m)
+		p.text.WriteString(m.Reasoning)
+		if first := p.first.(*ReasoningMessage); m.Signature != "" && first != m {
+			whole := *first
+			whole.Signature = m.Signature
+			p.first = &whole
+		}
+		return
+	case *ToolCallMessage:
+		a.find(key, m).addCalls(m.ToolCalls, m.ToolCall)
+		return
+	case *ApprovalRequestMessage:
+		a.find(key, m).addCalls(m.ToolCalls, m.ToolCall)
+		return
+	}
+	a.pieces = append(a.pieces, &pieces{first: m})
+}
+
+func (a *accumulator) find(key pieceKey, m Message) *pieces {
+	if p := a.index[key]; p != nil && key.id != "" {
+		return p
+	}
+	p := &pieces{first: m}
+	if a.index == nil {
+		a.index = map[pieceKey]*pieces{}
+	}
+	a.pieces, a.index[key] = append(a.pieces, p), p
+	return p
+}
+
+// addCalls joins arguments per call. A piece without an id belongs to the last call.
+func (p *pieces) addCalls(calls []ToolCall, older *ToolCall) {
+	if calls == nil && older != nil {
+		calls = []ToolCall{*older}
+	}
+	for _, call := range calls {
+		var found *callPieces
+		for _, c := range p.calls {
+			if c.call.ToolCallID == call.ToolCallID || call.ToolCallID == "" {
+				found = c
+			}
+		}
+		if found == nil {
+			found = &callPieces{}
+			p.calls = append(p.calls, found)
+		}
+		if call.ToolCallID != "" {
+			found.call.ToolCallID = call.ToolCallID
+		}
+		if call.Name != "" {
+			found.call.Name = call.Name
+		}
+		found.arguments.WriteString(call.Arguments)
+	}
+}
+
+// message is the whole message; the pieces stay as they are.
+func (p *pieces) message() Message {
+	switch first := p.first.(type) {
+	case *AssistantMessage:
+		if first.Content.Parts == nil {
+			whole := *first
+			whole.Content.Text = p.text.String()
+			return &whole
+		}
+	case *ReasoningMessage:
+		whole := *first
+		whole.Reasoning = p.text.String()
+		return &whole
+	case *ToolCallMessage:
+		whole := *first
+		whole.ToolCalls = p.toolCalls()
+		whole.ToolCall = firstOf(whole.ToolCalls)
+		return &whole
+	case *ApprovalRequestMessage:
+		whole := *first
+		whole.ToolCalls = p.toolCalls()
+		whole.ToolCall = firstOf(whole.ToolCalls)
+		return &whole
+	}
+	return p.first
+}
+
+func (p *pieces) toolCalls() []ToolCall {
+	calls := make([]ToolCall, len(p.calls))
+	for i, c := range p.calls {
+		calls[i] = c.call
+		calls[i].Arguments = c.arguments.String()
+	}
+	return calls
+}
+
+func firstOf(calls []ToolCall) *ToolCall {
+	if len(calls) == 0 {
+		return nil
+	}
+	call := calls[0]
+	return &call
+}
+
+func (a *accumulator) result() *Turn {
+	turn := a.turn
+	turn.Messages = make([]Message, len(a.pieces))
+	for i, p := range a.pieces {
+		turn.Messages[i] = p.message()
+	}
+	return &turn
+}
+
+// ending is the error of a turn that the server ended: a failure that it reported, or a bad stop reason.
+func (a *accumulator) ending(s *MessageStream) error {
+	reason := a.turn.StopReason.StopReason
+	switch {
+	case a.failure != nil:
+		return a.failure
+	case reason != "" && !a.turn.Complete():
+		e := s.failure(nil)
+		e.Type, e.Message = string(reason), "the turn ended with this stop reason"
+		return e
+	}
+	return nil
+}
+
+func appendNew[T comparable](list []T, item T) []T {
+	for _, have := range list {
+		if have == item {
+			return list
+		}
+	}
+	return append(list, item)
+}
