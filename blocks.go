@@ -36,7 +36,7 @@ func (s *BlockService) Update(ctx context.Context, id BlockID, params *BlockUpda
 	return do[*Block](ctx, s.core, call{method: http.MethodPatch, path: "/v1/blocks/{block_id}", ids: []any{id}, body: params}, opts)
 }
 
-// List gets one page of blocks, newest first.
+// List gets one page of blocks, oldest first unless Order says otherwise.
 func (s *BlockService) List(ctx context.Context, params *BlockListParams, opts ...RequestOption) ([]*Block, error) {
 	if params != nil {
 		if err := checkList("blocks.list", params.Limit, params.Tags); err != nil {
