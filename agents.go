@@ -101,9 +101,8 @@ func (s *AgentService) List(ctx context.Context, params *AgentListParams, opts .
 // ListAll walks over all agents, page by page. After an error it ends; if the server does not page, the error is
 // ErrPageLoop.
 func (s *AgentService) ListAll(ctx context.Context, params *AgentListParams, opts ...RequestOption) iter.Seq2[*AgentState, error] {
-	p := copyOf(params)
-	return pages(func() ([]*AgentState, error) { return s.List(ctx, &p, opts...) },
-		func(a *AgentState) string { p.After = a.ID; return string(a.ID) }, &p.Limit)
+	return pages(params, copyOf(params).Limit, func(p *AgentListParams) ([]*AgentState, error) { return s.List(ctx, p, opts...) },
+		func(p *AgentListParams, a *AgentState) string { p.After = a.ID; return string(a.ID) })
 }
 
 // Delete removes an agent with its messages.

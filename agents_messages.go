@@ -68,8 +68,8 @@ func (s *AgentMessageService) List(ctx context.Context, id AgentID, params *Agen
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
 func (s *AgentMessageService) ListAll(ctx context.Context, id AgentID, params *AgentMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
-	p := copyOf(params)
-	return history(&p.Order, &p.After, &p.Before, true, func() ([]Message, error) { return s.List(ctx, id, &p, opts...) })
+	return history(params, func(p *AgentMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
+		func(p *AgentMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) })
 }
 
 // Latest gets the newest n messages in one request, oldest first.

@@ -31,6 +31,9 @@ type Ensured struct {
 // tags are added to those of create. Options apply to every request, so the lookup and the create see one project.
 func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentCreateParams, opts ...RequestOption) (*Ensured, error) {
 	const operation = "agents.ensure"
+	if ctx == nil {
+		return nil, invalid(operation, "the context is nil")
+	}
 	if create == nil {
 		return nil, missing(operation)
 	}
@@ -54,6 +57,7 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 	}
 	tags = slices.Clone(tags)
 	slices.Sort(tags)
+	tags = slices.Compact(tags) // 0.6.12 compares the number of matches with the number of tags
 	key := fmt.Sprintf("%q %q %q %q %q", tags, params.ProjectID, cfg.auth.id, cfg.header, cfg.query)
 	ensured, first, err := s.core.ensures.do(ctx, key, func(ctx context.Context) (*Ensured, error) {
 		return s.ensure(ctx, tags, &params, opts)
@@ -61,20 +65,13 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 	if err != nil {
 		return nil, err
 	}
-	if first {
-		return ensured, nil
-	}
-	return ensured.copy()
-}
-
-// copy gives a caller that joined another's request an agent of its own.
-func (e *Ensured) copy() (*Ensured, error) {
-	data, err := marshal(e.Agent)
+	// Callers that share a request get an agent each, and one of them is told that it was created.
+	data, err := marshal(ensured.Agent)
 	if err != nil {
 		return nil, err
 	}
 	agent := new(AgentState)
-	return &Ensured{Agent: agent, Duplicates: slices.Clone(e.Duplicates)}, unmarshal(data, agent)
+	return &Ensured{Agent: agent, Created: ensured.Created && first, Duplicates: slices.Clone(ensured.Duplicates)}, unmarshal(data, agent)
 }
 
 func (s *AgentService) ensure(ctx context.Context, tags []string, create *AgentCreateParams, opts []RequestOption) (*Ensured, error) {
@@ -166,6 +163,9 @@ func (s *AgentService) RemoveTags(ctx context.Context, id AgentID, tags []string
 
 func (s *AgentService) changeTags(ctx context.Context, operation string, id AgentID, tags []string, opts []RequestOption, change func([]string) []string) (*AgentState, error) {
 	const rounds = 8
+	if ctx == nil {
+		return nil, invalid(operation, "the context is nil")
+	}
 	if err := checkTags(operation, tags); err != nil {
 		return nil, err
 	}
@@ -180,12 +180,12 @@ func (s *AgentService) changeTags(ctx context.Context, operation string, id Agen
 		if err != nil {
 			return nil, err
 		}
+		if agent.Tags == nil {
+			return nil, invalid(operation, "the server did not send the tags of agent %s", id)
+		}
 		want := change(agent.Tags)
 		if len(want) == len(agent.Tags) {
 			return agent, nil
-		}
-		if agent.Tags == nil {
-			return nil, invalid(operation, "the server did not send the tags of agent %s", id)
 		}
 		// The body is one field, so that nothing else of the agent is touched.
 		if _, err := s.Update(ctx, id, &AgentUpdateParams{Tags: want}, opts...); err != nil {

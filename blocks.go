@@ -48,9 +48,8 @@ func (s *BlockService) List(ctx context.Context, params *BlockListParams, opts .
 
 // ListAll walks over all blocks, page by page.
 func (s *BlockService) ListAll(ctx context.Context, params *BlockListParams, opts ...RequestOption) iter.Seq2[*Block, error] {
-	p := copyOf(params)
-	return pages(func() ([]*Block, error) { return s.List(ctx, &p, opts...) },
-		func(b *Block) string { p.After = b.ID; return string(b.ID) }, &p.Limit)
+	return pages(params, copyOf(params).Limit, func(p *BlockListParams) ([]*Block, error) { return s.List(ctx, p, opts...) },
+		func(p *BlockListParams, b *Block) string { p.After = b.ID; return string(b.ID) })
 }
 
 // Delete removes a block, also from the agents that have it.
@@ -148,13 +147,13 @@ type BlockListParams struct {
 	Label                    string     `url:"label,omitempty"`
 	LabelSearch              string     `url:"label_search,omitempty"`
 	// Limit is the length of a page; the server's default is 50.
-	Limit         int      `url:"limit,omitempty"`
-	MatchAllTags  bool     `url:"match_all_tags,omitempty"`
-	Name          string   `url:"name,omitempty"`
-	Order         Order    `url:"order,omitempty"`
-	OrderBy       string   `url:"order_by,omitempty"`
-	ProjectID     string   `url:"project_id,omitempty"`
-	Tags          []string `url:"tags,omitempty"`
-	TemplatesOnly bool     `url:"templates_only,omitempty"`
-	ValueSearch   string   `url:"value_search,omitempty"`
+	Limit         int       `url:"limit,omitempty"`
+	MatchAllTags  bool      `url:"match_all_tags,omitempty"`
+	Name          string    `url:"name,omitempty"`
+	Order         Order     `url:"order,omitempty"`
+	OrderBy       string    `url:"order_by,omitempty"`
+	ProjectID     string    `url:"project_id,omitempty"`
+	Tags          []string  `url:"tags,omitempty"`
+	TemplatesOnly Opt[bool] `url:"templates_only,omitempty"`
+	ValueSearch   string    `url:"value_search,omitempty"`
 }

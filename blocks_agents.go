@@ -24,9 +24,8 @@ func (s *BlockAgentService) List(ctx context.Context, id BlockID, params *BlockA
 
 // ListAll walks over all agents that have the block, page by page.
 func (s *BlockAgentService) ListAll(ctx context.Context, id BlockID, params *BlockAgentListParams, opts ...RequestOption) iter.Seq2[*AgentState, error] {
-	p := copyOf(params)
-	return pages(func() ([]*AgentState, error) { return s.List(ctx, id, &p, opts...) },
-		func(a *AgentState) string { p.After = a.ID; return string(a.ID) }, &p.Limit)
+	return pages(params, copyOf(params).Limit, func(p *BlockAgentListParams) ([]*AgentState, error) { return s.List(ctx, id, p, opts...) },
+		func(p *BlockAgentListParams, a *AgentState) string { p.After = a.ID; return string(a.ID) })
 }
 
 // BlockAgentListParams page the agents of a block.

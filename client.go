@@ -12,6 +12,7 @@ package letta
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,11 +51,14 @@ const (
 
 // Client talks to one server. It is safe for concurrent use; make one and share it.
 type Client struct {
-	Agents *AgentService
-	Blocks *BlockService
-	Models *ModelService
-	Runs   *RunService
-	Tags   *TagService
+	Agents        *AgentService
+	Blocks        *BlockService
+	Conversations *ConversationService
+	Messages      *MessageService
+	Models        *ModelService
+	Runs          *RunService
+	Steps         *StepService
+	Tags          *TagService
 
 	core *core // behind a pointer, so that fmt prints an address and no header
 }
@@ -67,6 +71,7 @@ type core struct {
 	defaults   config
 	keyNote    string // why the key of the environment was not used, for a 401
 	ensures    flights[*Ensured]
+	spoiled    spoiled
 	tagWriters keyedLock[AgentID]
 	turns      keyedLock[string]
 }
@@ -114,12 +119,15 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 	}
 	c.defaults.header.Set("User-Agent", settings.userAgent)
 	return &Client{
-		Agents: &AgentService{c, &AgentMessageService{c}},
-		Blocks: &BlockService{c, &BlockAgentService{c}},
-		Models: &ModelService{c, &ModelEmbeddingService{c}},
-		Runs:   &RunService{c},
-		Tags:   &TagService{c},
-		core:   c,
+		Agents:        &AgentService{c, &AgentMessageService{c}},
+		Blocks:        &BlockService{c, &BlockAgentService{c}},
+		Conversations: &ConversationService{c, &ConversationMessageService{c}},
+		Messages:      &MessageService{c},
+		Models:        &ModelService{c, &ModelEmbeddingService{c}},
+		Runs:          &RunService{c, &RunMessageService{c}, &RunStepService{c}, &RunTraceService{c}, &RunUsageService{c}},
+		Steps:         &StepService{c, &StepFeedbackService{c}, &StepMessageService{c}, &StepMetricService{c}, &StepTraceService{c}},
+		Tags:          &TagService{c},
+		core:          c,
 	}, nil
 }
 
@@ -147,9 +155,9 @@ func parseBaseURL(address string) (string, error) {
 	case err != nil:
 		return "", err
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "", fmt.Errorf("%q does not start with http:// or https://", address)
+		return "", errors.New("it does not start with http:// or https://") // and may be a key: not shown
 	case u.Hostname() == "":
-		return "", fmt.Errorf("%q has no host", address)
+		return "", errors.New("it has no host")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
 		return "", errors.New("it must not hold a query or a fragment")
 	case strings.EqualFold(u.Hostname(), "app.letta.com"):
@@ -169,8 +177,8 @@ type call struct {
 	body   any    // encoded as JSON; *form and []byte are sent as they are
 	header http.Header
 
-	nullable bool // null is an answer
-	turn     bool // repeated only if nothing was sent: a turn of an agent
+	foreign bool // body and answer are types of the caller: null is an answer, and the rules are those of encoding/json
+	turn    bool // repeated only if nothing was sent: a turn of an agent
 }
 
 // form is a body that is not JSON.
@@ -179,10 +187,13 @@ type form struct {
 	data        []byte
 }
 
-// list is do for a list of objects; a null among them is dropped.
+// list is do for a list of objects. A null among them is an error: dropped, it would make a page look short.
 func list[T any](ctx context.Context, c *core, op call, opts []RequestOption) ([]*T, error) {
 	rows, err := do[[]*T](ctx, c, op, opts)
-	return slices.DeleteFunc(rows, func(row *T) bool { return row == nil }), err
+	if i := slices.Index(rows, nil); i >= 0 {
+		return nil, &DecodeError{Method: op.method, Path: op.path, StatusCode: http.StatusOK, Err: fmt.Errorf("row %d is null", i)}
+	}
+	return rows, err
 }
 
 // do sends one call and decodes its answer.
@@ -219,7 +230,7 @@ func (c *core) send(ctx context.Context, op call, out any, opts []RequestOption)
 	if err != nil {
 		return x.fail(ctx, err)
 	}
-	return x.decode(resp, out, op.nullable)
+	return x.decode(resp, out, op.foreign)
 }
 
 // prepare checks everything that can be checked before something is sent.
@@ -246,7 +257,7 @@ func (c *core) prepare(ctx context.Context, op call, cfg *config) (*exchange, er
 	for key, list := range op.header {
 		header[key] = list
 	}
-	body, contentType, err := cfg.encode(op.body)
+	body, contentType, err := cfg.encode(op.body, op.foreign)
 	if err != nil {
 		return nil, err
 	}
@@ -258,6 +269,9 @@ func (c *core) prepare(ctx context.Context, op call, cfg *config) (*exchange, er
 	}
 	if header.Get(sdkVersionHeader) == "" {
 		header.Set(sdkVersionHeader, sdkVersion)
+	}
+	if header.Get("User-Agent") == "" {
+		header.Set("User-Agent", userAgent)
 	}
 	if err := cfg.checkTransport(c.base); err != nil {
 		return nil, err
@@ -295,7 +309,7 @@ func queryValues(params any) (url.Values, error) {
 }
 
 // encode gives the bytes of a body, with the fields of WithBodyField, and their content type.
-func (cfg *config) encode(body any) ([]byte, string, error) {
+func (cfg *config) encode(body any, foreign bool) ([]byte, string, error) {
 	switch body := body.(type) {
 	case nil:
 		if cfg.callFields {
@@ -308,7 +322,11 @@ func (cfg *config) encode(body any) ([]byte, string, error) {
 		}
 		return body.data, body.contentType, nil
 	}
-	data, err := marshal(body)
+	engine := marshal
+	if foreign {
+		engine = marshalForeign
+	}
+	data, err := engine(body)
 	if err != nil {
 		return nil, "", fmt.Errorf("the parameters cannot be encoded: %w", err)
 	}
@@ -321,7 +339,7 @@ func (cfg *config) encode(body any) ([]byte, string, error) {
 }
 
 // decode turns a whole answer into out or an error.
-func (x *exchange) decode(resp *http.Response, out any, nullable bool) error {
+func (x *exchange) decode(resp *http.Response, out any, foreign bool) error {
 	body := x.answer
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
@@ -348,7 +366,9 @@ func (x *exchange) decode(resp *http.Response, out any, nullable bool) error {
 	switch trimmed := bytes.TrimSpace(body); {
 	case len(trimmed) == 0:
 		err = io.ErrUnexpectedEOF
-	case string(trimmed) == "null" && !nullable:
+	case foreign:
+		err = json.Unmarshal(body, out)
+	case string(trimmed) == "null":
 		err = errors.New("it is null")
 	default:
 		err = unmarshal(body, out)
@@ -370,10 +390,14 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any, opt
 	case strings.Contains("/"+u.Path+"/", "/../"), strings.Contains("/"+u.Path+"/", "/./"):
 		return fmt.Errorf("letta: path %q must not hold dots as segments", path)
 	}
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return fmt.Errorf("letta: query of path %q: %w", path, err)
+	}
 	if data, ok := body.([]byte); ok {
 		body = &form{"application/json", data}
 	}
-	return c.core.send(ctx, call{method: strings.ToUpper(method), path: u.EscapedPath(), query: u.Query(), body: body, nullable: true}, out, opts)
+	return c.core.send(ctx, call{method: strings.ToUpper(method), path: u.EscapedPath(), query: values, body: body, foreign: true}, out, opts)
 }
 
 // HealthResponse is the state of a server.

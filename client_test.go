@@ -32,6 +32,7 @@ import (
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("LETTA_API_KEY")
 	_ = os.Unsetenv("LETTA_BASE_URL")
+	_ = flag.Set("test.parallel", "32") // the tests mostly wait; a -parallel of the command line wins
 	code := m.Run()
 	http.DefaultClient.CloseIdleConnections()
 	if fuzz := flag.Lookup("test.fuzz"); code == 0 && (fuzz == nil || fuzz.Value.String() == "") {
@@ -230,7 +231,6 @@ func TestPlainHTTP(t *testing.T) {
 
 func TestPlainHTTPWithPasswordHeader(t *testing.T) {
 	t.Parallel()
-	// FAILS: options.go checkTransport looks at Authorization only; a password given by WithHeader goes out in the clear.
 	_, err := letta.NewClient(letta.WithBaseURL("http://letta.internal:8283"), letta.WithHeader("X-BARE-PASSWORD", "password pw-1"))
 	require.ErrorContains(t, err, "WithInsecureHTTP")
 }
@@ -479,7 +479,6 @@ func TestHeadersAlwaysSent(t *testing.T) {
 	})
 	t.Run("agent of the call", func(t *testing.T) {
 		t.Parallel()
-		// FAILS: client.go prepare does not put the User-Agent back, and the server then sees none.
 		check(t, nil, letta.WithHeader("User-Agent", ""))
 	})
 }
@@ -633,7 +632,6 @@ func TestHTTPClientIsCopied(t *testing.T) {
 	hc := &http.Client{}
 	client := srv.client(t, letta.WithHTTPClient(hc))
 	hc.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("changed afterwards") })
-	// FAILS: options.go WithHTTPClient keeps the pointer and copies on each call, so this change is seen (and races).
 	_, err := client.Agents.List(t.Context(), nil, letta.WithMaxRetries(0))
 	require.NoError(t, err)
 }
@@ -653,7 +651,6 @@ func TestDefaultClientFollowsTheEnvironment(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	target := serve(t, reply(200, agentJSON))
-	var location string
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(r.Header.Get("X-Status"))
 		if strings.HasPrefix(r.URL.Path, "/target") {
@@ -696,15 +693,13 @@ func TestRedirects(t *testing.T) {
 			}
 		}
 	}
-	require.Empty(t, target.seen(""), location)
+	require.Empty(t, target.seen(""))
 }
 
 func TestRedirectToNonsense(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, reply(307, "", "Location", "http://joe:hidden@h:port/?token=hidden"))
 	err := srv.client(t).Do(t.Context(), "GET", "/v1/x", nil, nil)
-	// FAILS: net/http parses Location before it asks CheckRedirect; its error shows user info and query, and a GET is
-	// sent three times. Send by the transport, or take Location out of the header on the way (retry.go run).
 	var redirect *letta.RedirectError
 	require.ErrorAs(t, err, &redirect)
 	require.NotContains(t, err.Error(), "hidden")
@@ -774,8 +769,6 @@ func TestDo(t *testing.T) {
 func TestDoKeepsTheWholeQuery(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, reply(200, "[]"))
-	// FAILS: client.go Do uses u.Query(), which drops what it cannot read: here the filter, and all agents come back.
-	// Use url.ParseQuery(u.RawQuery) and refuse its error.
 	err := srv.client(t).Do(t.Context(), "GET", "/v1/agents/?query_text=a;b", nil, nil)
 	if err == nil {
 		require.Contains(t, srv.seen("")[0].Query, "query_text")
@@ -796,8 +789,6 @@ func TestDoTakesTypesOfEncodingJSON(t *testing.T) {
 		Name  string
 		Total int
 	}
-	// FAILS: json.go encodes bodies of Do (and values of WithBodyField) by the rules of v2: omitempty keeps 0 and false,
-	// a nil slice is [], a Duration is an error, and out needs names in the right case. Users' own types are written for
 	// encoding/json: use it for the body and the out of Do.
 	require.NoError(t, srv.client(t).Do(t.Context(), "POST", "/v1/x", body, &out))
 	require.JSONEq(t, `{"wait":1000000000,"list":null}`, srv.seen("")[0].Body)
@@ -812,8 +803,6 @@ func TestBodyFieldOfTheCallOverClient(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.Agents.List(t.Context(), nil)
 	require.NoError(t, err, "a field of the client concerns only calls with a body")
-	// FAILS: options.go configure compares lengths, so a field that the client has too does not count as given for
-	// this call and is dropped in silence.
 	_, err = client.Agents.List(t.Context(), nil, letta.WithBodyField("f", 2))
 	require.ErrorContains(t, err, "WithBodyField")
 }
@@ -860,18 +849,23 @@ func TestWithResponse(t *testing.T) {
 
 func TestTimeoutsAndCancels(t *testing.T) {
 	t.Parallel()
-	srv := serve(t, hang)
-	client := srv.client(t)
-	short := 30 * time.Millisecond
+	client := serve(t, hang).client(t)
+	const short = 30 * time.Millisecond
 	stopped := errors.New("user left")
+	list := func(ctx context.Context, opts ...letta.RequestOption) error {
+		var r letta.Response
+		_, err := client.Agents.List(ctx, nil, append(opts, letta.WithResponse(&r))...)
+		require.Equal(t, 1, r.Attempts, "not repeated")
+		return err
+	}
 
-	_, err := client.Agents.List(t.Context(), nil, letta.WithTimeout(short))
+	err := list(t.Context(), letta.WithTimeout(short))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "WithTimeout")
 	require.ErrorContains(t, err, "GET /v1/agents/")
-	var own interface{ Timeout() bool }
-	require.ErrorAs(t, err, &own)
-	require.True(t, own.Timeout())
+	var timeout interface{ Timeout() bool }
+	require.ErrorAs(t, err, &timeout)
+	require.True(t, timeout.Timeout())
 
 	_, err = client.Agents.Create(t.Context(), &letta.AgentCreateParams{}, letta.WithTimeout(short))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -879,26 +873,27 @@ func TestTimeoutsAndCancels(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), short)
 	defer cancel()
-	_, err = client.Agents.List(ctx, nil)
+	err = list(ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotContains(t, err.Error(), "WithTimeout")
 
 	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
 	time.AfterFunc(short, cancel)
-	_, err = client.Agents.List(ctx, nil, letta.WithTimeout(0))
+	err = list(ctx, letta.WithTimeout(0))
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
 
 	ctx, cancelCause := context.WithCancelCause(t.Context())
 	time.AfterFunc(short, func() { cancelCause(stopped) })
-	_, err = client.Agents.List(ctx, nil)
+	err = list(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, stopped)
-	require.Len(t, srv.seen(""), 5, "none of them was repeated")
 
-	_, err = client.Agents.List(ctx, nil)
+	untouched := serve(t, hang)
+	_, err = untouched.client(t).Agents.List(ctx, nil)
 	require.ErrorIs(t, err, stopped)
-	require.Len(t, srv.seen(""), 5, "a dead context sends nothing")
+	require.Empty(t, untouched.seen(""), "a dead context sends nothing")
 }
 
 // --- bad input --------------------------------------------------------------------------------------------------------
@@ -1037,8 +1032,6 @@ func TestNoContextForHelpers(t *testing.T) {
 	} {
 		client, err := letta.NewClient(letta.WithBaseURL("https://h"), letta.WithHTTPClient(offline(&requests)))
 		require.NoError(t, err)
-		// FAILS: agents_tags.go Ensure and changeTags use the context before send looks at it, and panic; Ensure holds
-		// the mutex of flights at that moment, so that every later Ensure of the client blocks for ever.
 		require.NotPanics(t, func() { require.ErrorContains(t, call(client.Agents), "context", name) }, name)
 	}
 	require.Empty(t, requests)

@@ -26,29 +26,64 @@ import (
 // helpers are the methods of ours that are no operation of the API.
 var helpers = []string{
 	"agents.list_all", "agents.count", "agents.exists", "agents.ensure", "agents.add_tags", "agents.remove_tags",
-	"blocks.list_all", "blocks.agents.list_all", "tags.list_all",
+	"agents.messages.list_all", "agents.messages.latest", "agents.messages.pending", "agents.messages.respond", "agents.messages.deny_all", "agents.messages.run_tools",
+	"blocks.list_all", "blocks.agents.list_all", "tags.list_all", "messages.list_all",
+	"conversations.list_all", "conversations.messages.list_all", "conversations.messages.latest",
+	"runs.list_all", "runs.stream", "runs.wait", "runs.messages.list_all", "runs.steps.list_all", "steps.list_all", "steps.messages.list_all",
 }
 
-// beyond are fields of a body that the pinned facts lack, and why.
+// elsewhere are the methods that stand for an operation of another name, and why.
+var elsewhere = map[string]string{
+	"agents.messages.stream":        "agents.messages.create",        // with streaming: Letta deprecates the operation of that name
+	"conversations.messages.stream": "conversations.messages.create", // with streaming, as for agents
+	"conversations.messages.resume": "conversations.messages.stream", // which attaches to a turn that another call began
+}
+
+// beyond are fields that the pinned facts lack, and why.
 var beyond = map[string][]string{
-	"agents.create": {"llm"}, // servers 0.6.5 to 0.6.12: recorded/seed, agents.create
+	"agents.create":          {"llm"},      // servers 0.6.5 to 0.6.12: recorded/seed, agents.create
+	"agents.messages.create": {"agent_id"}, // of the conversation default: one type for agents and conversations
+	"agents.messages.stream": {"agent_id"},
 }
 
-// operation is a method of a service, found by reflection: its name in the API, and how to call it.
+// byMethods are the fields that methods set, not params.
+var byMethods = []string{"include_pings", "streaming"}
+
+// unsent are the fields that a call cannot have together with the others, so that the filled params go without.
+var unsent = map[string][]string{
+	"agents.messages.create":        {"agent_id", "input", "background", "stream_tokens", "include_pings"}, // input is instead of messages; the others need a stream
+	"agents.messages.stream":        {"agent_id", "input"},
+	"agents.messages.create_async":  {"input"},
+	"conversations.messages.create": {"input", "background", "stream_tokens", "include_pings"},
+	"conversations.messages.stream": {"input"},
+}
+
+// refused are the operations that 0.16.8 answers with an error whatever is sent, with an answer of our own.
+var refused = map[string]string{"messages.search": "[]", "runs.trace.retrieve": "[]", "steps.list": "[]"}
+
+// operation is a method of a service, found by reflection: the operation of the API that it calls, if it calls one, and how to call it.
 type operation struct {
-	sdk  string
-	call reflect.Value
+	apispec.Operation
+	known bool
+	call  reflect.Value
 }
 
 func operations(c *Client) map[string]operation {
 	found := map[string]operation{}
 	health := reflect.ValueOf(c.Health)
-	found["health"] = operation{"health", health}
+	add := func(sdk string, method reflect.Value) {
+		name := sdk
+		if other, ok := elsewhere[sdk]; ok {
+			name = other
+		}
+		spec, known := apispec.Lookup(name)
+		found[sdk] = operation{spec, known, method}
+	}
+	add("health", health)
 	var walk func(prefix string, service reflect.Value)
 	walk = func(prefix string, service reflect.Value) {
 		for i := range service.NumMethod() {
-			sdk := prefix + "." + snake(service.Type().Method(i).Name)
-			found[sdk] = operation{sdk, service.Method(i)}
+			add(prefix+"."+snake(service.Type().Method(i).Name), service.Method(i))
 		}
 		for i := range service.Elem().NumField() {
 			if f := service.Elem().Type().Field(i); f.IsExported() {
@@ -88,15 +123,20 @@ func testClient(t *testing.T) *Client {
 // an operation nor listed in helpers.
 func TestEveryOperationHasAMethod(t *testing.T) {
 	methods := operations(testClient(t))
-	services := map[string]bool{}
-	for sdk := range methods {
+	services, called := map[string]bool{}, map[string]bool{}
+	for sdk, method := range methods {
 		services[sdk[:max(0, strings.LastIndex(sdk, "."))]] = true
-		_, known := apispec.Lookup(sdk)
-		assert.True(t, known != slices.Contains(helpers, sdk), "%s is neither an operation of the API nor a helper", sdk)
+		called[method.SDK] = true
+		assert.True(t, method.known != slices.Contains(helpers, sdk), "%s is neither an operation of the API nor a helper", sdk)
 	}
 	for _, op := range apispec.Operations() {
-		if services[op.SDK[:max(0, strings.LastIndex(op.SDK, "."))]] {
-			assert.Contains(t, methods, op.SDK)
+		if services[op.SDK[:max(0, strings.LastIndex(op.SDK, "."))]] && !op.Deprecated {
+			assert.True(t, called[op.SDK], "%s has no method", op.SDK)
+		}
+	}
+	for _, table := range [][]string{helpers, keys(elsewhere), keys(beyond), keys(unsent), keys(refused)} {
+		for _, sdk := range table {
+			assert.Contains(t, methods, sdk)
 		}
 	}
 }
@@ -106,21 +146,16 @@ func TestEveryOperationHasAMethod(t *testing.T) {
 func TestWire(t *testing.T) {
 	defer gock.Off()
 	c := testClient(t)
-	for sdk, method := range operations(c) {
-		op, known := apispec.Lookup(sdk)
-		if !known {
+	for sdk, op := range operations(c) {
+		if !op.known {
 			continue
 		}
 		t.Run(sdk, func(t *testing.T) {
 			defer gock.Off()
 			var sent *http.Request
 			var body []byte
-			answer, ok := apispec.Recording(apispec.ServerV1, sdk)
-			if !ok {
-				answer, ok = apispec.Recording(apispec.ServerV1, sdk+".asc.page1")
-			}
-			require.True(t, ok, "no recording of %s", sdk)
-			gock.New("https://letta.test").Reply(answer.Status).SetHeader("Content-Type", "application/json").BodyString(string(answer.Body))
+			status, contentType, answer := answerOf(t, sdk, op)
+			gock.New("https://letta.test").Reply(status).SetHeader("Content-Type", contentType).BodyString(answer)
 			gock.Observe(func(r *http.Request, _ gock.Mock) {
 				sent = r
 				if r.Body != nil {
@@ -129,10 +164,16 @@ func TestWire(t *testing.T) {
 			})
 			defer gock.Observe(nil)
 
-			args, ids := arguments(method.call.Type())
-			out := method.call.Call(args)
+			args, ids := arguments(op.call.Type())
+			for _, arg := range args {
+				clearFields(arg, unsent[sdk])
+			}
+			out := op.call.Call(args)
 			if err, failed := out[len(out)-1].Interface().(error); failed {
 				require.NoError(t, err)
+			}
+			if stream, ok := out[0].Interface().(*MessageStream); ok {
+				require.NoError(t, stream.Close())
 			}
 			require.NotNil(t, sent)
 			assert.Equal(t, op.Method, sent.Method)
@@ -144,7 +185,7 @@ func TestWire(t *testing.T) {
 			for _, name := range op.Headers {
 				assert.NotEmpty(t, sent.Header.Get(name), name)
 			}
-			want := sorted(append(slices.Clone(op.Body), beyond[sdk]...))
+			want := slices.DeleteFunc(sorted(append(slices.Clone(op.Body), beyond[sdk]...)), func(name string) bool { return slices.Contains(unsent[sdk], name) })
 			switch op.BodyKind {
 			case "none":
 				assert.Empty(t, body)
@@ -160,6 +201,36 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// answerOf is a recorded answer of an operation, or an empty stream.
+func answerOf(t *testing.T, sdk string, op operation) (status int, contentType, body string) {
+	t.Helper()
+	if op.call.Type().Out(0) == reflect.TypeFor[*MessageStream]() {
+		return http.StatusOK, "text/event-stream", "data: [DONE]\n\n"
+	}
+	if body, ok := refused[sdk]; ok {
+		return http.StatusOK, "application/json", body
+	}
+	for _, variant := range []string{"", ".json", ".asc.page1"} {
+		if x, ok := apispec.Recording(apispec.ServerV1, sdk+variant); ok && x.Status < 300 && x.Text == "" {
+			return x.Status, "application/json", string(x.Body)
+		}
+	}
+	require.Fail(t, "no recording of "+sdk)
+	return
+}
+
+// clearFields empties fields of params, by their wire names.
+func clearFields(params reflect.Value, names []string) {
+	if params.Kind() != reflect.Pointer || params.Elem().Kind() != reflect.Struct {
+		return
+	}
+	for i := range params.Elem().NumField() {
+		if name, _, _ := strings.Cut(params.Elem().Type().Field(i).Tag.Get("json"), ","); slices.Contains(names, name) {
+			params.Elem().Field(i).SetZero()
+		}
+	}
+}
+
 // TestQueryEncoding pins the forms a list of values and a filter take.
 func TestQueryEncoding(t *testing.T) {
 	values, err := queryValues(&AgentListParams{Tags: []string{"a", "b,c"}, MatchAllTags: true, Include: []AgentInclude{AgentIncludeTags, AgentIncludeTools}, Limit: 3, Order: OrderAsc})
@@ -168,6 +239,9 @@ func TestQueryEncoding(t *testing.T) {
 	values, err = queryValues(&BlockListParams{ConnectedToAgentsCountGt: Some(0)})
 	require.NoError(t, err)
 	assert.Equal(t, "connected_to_agents_count_gt=0", values.Encode())
+	values, err = queryValues(&StepListParams{HasFeedback: Some(false), StartDate: time.Date(2026, 1, 2, 3, 4, 5, 678900000, time.UTC)})
+	require.NoError(t, err)
+	assert.Equal(t, "has_feedback=false&start_date=2026-01-02T03%3A04%3A05.6789Z", values.Encode())
 	values, err = queryValues((*AgentListParams)(nil))
 	require.NoError(t, err)
 	assert.Empty(t, values)
@@ -175,19 +249,18 @@ func TestQueryEncoding(t *testing.T) {
 
 // TestParamsAndResultsAreComplete holds every params type and every result type to the documented fields.
 func TestParamsAndResultsAreComplete(t *testing.T) {
-	for sdk, method := range operations(testClient(t)) {
-		op, known := apispec.Lookup(sdk)
-		if !known {
+	for sdk, op := range operations(testClient(t)) {
+		if !op.known {
 			continue
 		}
-		for i := range method.call.Type().NumIn() {
-			in := method.call.Type().In(i)
+		for i := range op.call.Type().NumIn() {
+			in := op.call.Type().In(i)
 			if in.Kind() != reflect.Pointer || !strings.HasSuffix(in.Elem().Name(), "Params") {
 				continue
 			}
 			require.NotEmpty(t, op.Params, sdk)
 			missing := slices.DeleteFunc(apispec.MissingFields(in, op.Params), func(name string) bool {
-				return op.BodyKind == "multipart" && slices.Contains([]string{"file", "secrets", "x-override-embedding-model"}, name) // ImportFile writes these itself; TestWire sees them
+				return slices.Contains(byMethods, name) || op.BodyKind == "multipart" && slices.Contains([]string{"file", "secrets", "x-override-embedding-model"}, name) // ImportFile writes these itself; TestWire sees them
 			})
 			assert.Empty(t, missing, "%s lacks fields of %s", in, op.Params)
 			extra := slices.DeleteFunc(apispec.ExtraFields(in, op.Params), func(name string) bool { return slices.Contains(beyond[sdk], name) })
@@ -201,6 +274,14 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 		reflect.TypeFor[Identity](): "AgentState.Identity", reflect.TypeFor[IdentityProperty](): "AgentState.IdentityProperty", reflect.TypeFor[Group](): "AgentState.ManagedGroup",
 		reflect.TypeFor[AgentEnvironmentVariable](): "AgentEnvironmentVariable", reflect.TypeFor[HealthResponse](): "HealthResponse", reflect.TypeFor[NpmRequirement](): "NpmRequirement",
 		reflect.TypeFor[PipRequirement](): "PipRequirement", reflect.TypeFor[AgentImportFileResponse](): "AgentImportFileResponse", reflect.TypeFor[ChildArgNode](): "ChildToolRule.ChildArgNode", reflect.TypeFor[ToolCall](): "agents.ToolCall", reflect.TypeFor[CompactionStats](): "agents.SummaryMessage.CompactionStats",
+		reflect.TypeFor[Run](): "agents.Run", reflect.TypeFor[RunRequestConfig](): "agents.Run.RequestConfig", reflect.TypeFor[RunUsageRetrieveResponse](): "runs.UsageRetrieveResponse",
+		reflect.TypeFor[CompletionTokensDetails](): "runs.UsageRetrieveResponse.CompletionTokensDetails", reflect.TypeFor[PromptTokensDetails](): "runs.UsageRetrieveResponse.PromptTokensDetails",
+		reflect.TypeFor[Step](): "Step", reflect.TypeFor[StepMetricRetrieveResponse](): "steps.MetricRetrieveResponse",
+		reflect.TypeFor[ProviderTrace](): "ProviderTrace", reflect.TypeFor[ProviderTraceBillingContext](): "ProviderTrace.BillingContext", reflect.TypeFor[Conversation](): "Conversation",
+		reflect.TypeFor[MessageSearchResult](): "MessageSearchResponse.MessageSearchResponseItem", reflect.TypeFor[CompactionResponse](): "conversations.CompactionResponse",
+		reflect.TypeFor[LettaResponse](): "agents.LettaResponse", reflect.TypeFor[StopReason](): "agents.LettaResponse.StopReason", reflect.TypeFor[LettaUsageStatistics](): "agents.LettaResponse.Usage",
+		reflect.TypeFor[Logprobs](): "agents.LettaResponse.Logprobs", reflect.TypeFor[ModelTurn](): "agents.LettaResponse.Turn",
+		reflect.TypeFor[ClientTool](): "conversations.MessageCreateParams.ClientTool", reflect.TypeFor[ClientSkill](): "conversations.MessageCreateParams.ClientSkill",
 	} {
 		assert.Empty(t, apispec.MissingFields(value, schema), "%s lacks fields", value)
 		assert.Empty(t, apispec.ExtraFields(value, schema), "%s has fields that the API lacks", value)
@@ -213,6 +294,7 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 	checkUnion(t, approvals, "agents.ApprovalCreateParam.Approval")
 	checkUnion(t, messageInputs, "agents.MessageCreateParams.Message")
 	checkUnion(t, messages, "agents.Message", "ping")
+	assert.Equal(t, []string{"message_type"}, apispec.MissingFields(reflect.TypeFor[Ping](), "agents.LettaStreamingResponse.LettaPing"))
 }
 
 func checkUnion[T any](t *testing.T, u *union[T], schema string, more ...string) {

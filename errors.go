@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Errors to compare with by errors.Is. Those of a status match an [*APIError]; those of a meaning match too, and say
@@ -67,8 +68,12 @@ func (e *APIError) Error() string {
 	if e.Message != "" {
 		b.WriteString(": " + oneLine(e.Message))
 	}
-	for _, f := range e.Fields {
-		fmt.Fprintf(&b, "; %s: %s", f.Field, f.Message)
+	for i, f := range e.Fields {
+		if i == maxShownFields {
+			fmt.Fprintf(&b, "; and %d more", len(e.Fields)-i)
+			break
+		}
+		fmt.Fprintf(&b, "; %s: %s", oneLine(f.Field), oneLine(f.Message))
 	}
 	var more []string
 	if e.RunID != "" {
@@ -92,9 +97,11 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
+const maxShownFields = 5
+
 // oneLine makes text fit for a log: 0.16.8 sends whole SQL statements with their parameters.
 func oneLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 	if runes := []rune(text); len(runes) > 300 {
 		text = string(runes[:300]) + "..."
 	}
@@ -143,7 +150,7 @@ func newAPIError(x *exchange, resp *http.Response, body []byte) *APIError {
 		StatusCode: resp.StatusCode, Method: x.method, Path: x.path,
 		Type: d.kind, Code: d.code, Message: d.message, Fields: d.fields, Reasons: d.reasons,
 		RunID: d.runID, PendingRequestID: d.pending,
-		RequestID: requestID(resp.Header), Attempts: x.attempts, Body: body, detail: d,
+		RequestID: requestID(resp.Header), Attempts: x.attempts, Body: body[:min(len(body), maxErrorSize)], detail: d,
 	}
 	e.RetryAfter, _ = retryAfter(resp.Header)
 	if d.html {
@@ -158,12 +165,12 @@ func newAPIError(x *exchange, resp *http.Response, body []byte) *APIError {
 // authNote tells what was sent to a server that answered 401, without its value.
 func (x *exchange) authNote() string {
 	switch {
-	case x.config.auth.header == nil && x.core.keyNote != "":
-		return x.core.keyNote
 	case x.header.Get("X-BARE-PASSWORD") != "":
 		return "the password was sent as Authorization and X-BARE-PASSWORD"
 	case x.header.Get("Authorization") != "":
 		return "a key was sent as Authorization"
+	case x.core.keyNote != "":
+		return x.core.keyNote
 	}
 	return "no key was sent: pass WithAPIKey or WithPassword"
 }
@@ -196,11 +203,14 @@ func parseErrorBody(body []byte) errorBody {
 		return d
 	}
 	var top map[string]json.RawMessage
-	if unmarshal(trimmed, &top) != nil {
+	switch {
+	case unmarshal(trimmed, &top) == nil:
+		d.read(top)
+	case bytes.ContainsRune(trimmed, '<'):
 		d.html = true
-		return d
+	default:
+		d.message = string(trimmed)
 	}
-	d.read(top)
 	return d
 }
 
@@ -252,6 +262,8 @@ func (d *errorBody) read(object map[string]json.RawMessage) {
 	d.readFields(object["detail"])
 }
 
+var unquotePython = strings.NewReplacer(`\'`, "'", `\"`, `"`, `\\`, `\`, `\n`, " ")
+
 // printedComplaint is one entry of the Python list that 0.16.8 prints as the detail of a 422.
 var printedComplaint = regexp.MustCompile(`'loc': \((.*?)\), 'msg': (?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")`)
 
@@ -272,7 +284,7 @@ func (d *errorBody) readFields(detail json.RawMessage) {
 	}
 	for _, m := range printedComplaint.FindAllStringSubmatch(printed, -1) {
 		loc := strings.ReplaceAll(strings.Trim(strings.ReplaceAll(m[1], "'", ""), ", "), ", ", ".")
-		d.fields = append(d.fields, FieldError{loc, m[2] + m[3]})
+		d.fields = append(d.fields, FieldError{loc, unquotePython.Replace(m[2] + m[3])})
 	}
 	if len(d.fields) > 0 {
 		d.message = "" // it was the list
@@ -346,7 +358,7 @@ func (e *RedirectError) Error() string {
 
 func newRedirectError(x *exchange, resp *http.Response) *RedirectError {
 	e := &RedirectError{Method: x.method, Path: x.path, StatusCode: resp.StatusCode}
-	if to, err := url.Parse(resp.Header.Get("Location")); err == nil {
+	if to, err := url.Parse(x.location); err == nil {
 		to.User, to.RawQuery, to.Fragment = nil, "", ""
 		e.To = to.String()
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // All encoding and decoding goes through marshal and unmarshal, so that the engine can be changed in this file
@@ -18,6 +19,11 @@ import (
 
 // marshal encodes a request body or a public type. Invalid UTF-8 is an error, not a silent replacement.
 func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
+
+// marshalForeign encodes a type of the caller, by the rules of encoding/json, except that invalid UTF-8 is an error.
+func marshalForeign(v any) ([]byte, error) {
+	return json.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
+}
 
 // unmarshal decodes what a server sent: unknown fields are ignored, null gives the zero value, of a name that
 // comes twice the last value counts, and times are read in every form that a server was seen to send.

@@ -56,15 +56,16 @@ type flight[T any] struct {
 	done    chan struct{}
 	cancel  context.CancelFunc
 	callers int
+	told    bool // a caller has the result
 	value   T
 	err     error
 }
 
-// do returns the work's result, and whether this caller was the one that started it.
+// do returns the work's result, and whether this caller is the first to get it.
 func (f *flights[T]) do(ctx context.Context, key string, work func(context.Context) (T, error)) (T, bool, error) {
 	f.mu.Lock()
-	c, joined := f.now[key]
-	if !joined {
+	c := f.now[key]
+	if c == nil {
 		shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		c = &flight[T]{done: make(chan struct{}), cancel: cancel}
 		if f.now == nil {
@@ -82,7 +83,11 @@ func (f *flights[T]) do(ctx context.Context, key string, work func(context.Conte
 	f.mu.Unlock()
 	select {
 	case <-c.done:
-		return c.value, !joined, c.err
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		first := !c.told
+		c.told = true
+		return c.value, first, c.err
 	case <-ctx.Done():
 	}
 	f.mu.Lock()

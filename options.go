@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -63,7 +64,7 @@ func newConfig() config {
 func (c *core) configure(opts []RequestOption) (*config, error) {
 	cfg := c.defaults
 	cfg.header, cfg.query, cfg.fields = cfg.header.Clone(), maps.Clone(cfg.query), maps.Clone(cfg.fields)
-	before := len(cfg.fields)
+	cfg.callFields = false
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, errors.New("a request option is nil")
@@ -72,7 +73,6 @@ func (c *core) configure(opts []RequestOption) (*config, error) {
 			return nil, err
 		}
 	}
-	cfg.callFields = len(cfg.fields) > before
 	return &cfg, nil
 }
 
@@ -84,6 +84,14 @@ type requestOption func(*config) error
 
 func (o requestOption) applyClient(c *clientConfig) error { return o(&c.config) }
 func (o requestOption) applyRequest(c *config) error      { return o(c) }
+
+// callOption makes no sense for all calls of a client.
+type callOption func(*config) error
+
+func (o callOption) applyClient(*clientConfig) error {
+	return errors.New("WithResponse is for one call, not for a client")
+}
+func (o callOption) applyRequest(c *config) error { return o(c) }
 
 // WithBaseURL sets the server: https://host, with or without /v1, a path prefix or a slash at the end. A key is
 // sent over plain http only to this machine; see WithInsecureHTTP.
@@ -104,7 +112,8 @@ func WithHTTPClient(client *http.Client) ClientOption {
 		if client == nil {
 			return errors.New("WithHTTPClient: the client is nil")
 		}
-		c.http = client
+		copied := *client
+		c.http = &copied
 		return nil
 	})
 }
@@ -187,13 +196,16 @@ func WithPassword(password string) RequestOption {
 	})
 }
 
+var tokenSources atomic.Int64
+
 // WithTokenSource asks for a bearer token before each call, for keys that change.
 func WithTokenSource(source func(context.Context) (string, error)) RequestOption {
+	id := fmt.Sprint("source ", tokenSources.Add(1)) // two closures of one function are two sources
 	return requestOption(func(c *config) error {
 		if source == nil {
 			return errors.New("WithTokenSource: the source is nil")
 		}
-		c.auth = auth{id: fmt.Sprintf("%p", source), header: func(ctx context.Context) (map[string]string, error) {
+		c.auth = auth{id: id, header: func(ctx context.Context) (map[string]string, error) {
 			token, err := source(ctx)
 			if err == nil {
 				err = checkSecret(token)
@@ -228,7 +240,7 @@ func projectOption(option, name, other, value string) RequestOption {
 	})
 }
 
-// WithHeader sets a header.
+// WithHeader sets a header. Authorization replaces the key.
 func WithHeader(name, value string) RequestOption {
 	return requestOption(func(c *config) error { return setHeader(c, "WithHeader", name, value) })
 }
@@ -237,7 +249,15 @@ func setHeader(c *config, option, name, value string) error {
 	if err := checkHeader(name, value); err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	c.header.Set(name, value)
+	switch name = http.CanonicalHeaderKey(name); {
+	case (name == "Authorization" || name == "X-Bare-Password") && value != "":
+		c.auth = fixedAuth(value, map[string]string{name: value})
+	case name == "Idempotency-Key" || name == "X-Idempotency-Key":
+		// By its usual name, net/http takes it for a licence to send a POST twice.
+		c.header[strings.ToLower(name)] = []string{value}
+	default:
+		c.header.Set(name, value)
+	}
 	return nil
 }
 
@@ -255,14 +275,14 @@ func WithQuery(key string, values ...string) RequestOption {
 // WithBodyField sets a field of the JSON body that the params of a call lack. A nil value is null.
 func WithBodyField(name string, value any) RequestOption {
 	return requestOption(func(c *config) error {
-		data, err := marshal(value)
+		data, err := marshalForeign(value)
 		if err == nil && name == "" {
 			err = errors.New("the name is empty")
 		}
 		if err != nil {
 			return fmt.Errorf("WithBodyField: %w", err)
 		}
-		c.fields[name] = data
+		c.fields[name], c.callFields = data, true
 		return nil
 	})
 }
@@ -361,10 +381,11 @@ type Response struct {
 // WithResponse fills r when the call returns, with or without an error. Where a method makes several calls, the
 // last one counts.
 func WithResponse(r *Response) RequestOption {
-	return requestOption(func(c *config) error {
+	return callOption(func(c *config) error {
 		if r == nil {
 			return errors.New("WithResponse: the response is nil")
 		}
+		*r = Response{}
 		c.response = r
 		return nil
 	})
@@ -372,7 +393,7 @@ func WithResponse(r *Response) RequestOption {
 
 // checkTransport refuses to send a secret in the clear to another machine.
 func (cfg *config) checkTransport(base string) error {
-	if cfg.insecure || !strings.HasPrefix(base, "http:") || (cfg.auth.header == nil && cfg.header.Get("Authorization") == "") {
+	if cfg.insecure || !strings.HasPrefix(base, "http:") || cfg.auth.header == nil {
 		return nil
 	}
 	u, err := url.Parse(base)

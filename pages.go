@@ -9,20 +9,20 @@ import (
 
 const defaultPage = 50 // rows in a page of agents, blocks or tags when no limit is set, on 0.16.8
 
-// pages walks over a list by its cursor. page fetches with the current cursor; at moves the cursor to a row and gives
-// the row's key, which no other row of the list has. limit is that of the params, 0 for the server's.
-func pages[T any](page func() ([]T, error), at func(T) string, limit *int) iter.Seq2[T, error] {
+// pages walks over a list by its cursor, on a copy of the params for each walk. page fetches; at moves the cursor to a
+// row and gives the row's key, which no other row of the list has. limit is that of the params, 0 for the server's.
+func pages[T, P any](params *P, limit int, page func(*P) ([]T, error), at func(*P, T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		seen := map[string]bool{}
+		p, seen := copyOf(params), map[string]bool{}
 		for first := true; ; first = false {
-			rows, err := page()
+			rows, err := page(&p)
 			if err != nil {
 				yield(*new(T), err)
 				return
 			}
 			fresh := 0
 			for _, row := range rows {
-				if key := at(row); !seen[key] {
+				if key := at(&p, row); !seen[key] {
 					seen[key] = true
 					fresh++
 					if !yield(row, nil) {
@@ -34,10 +34,10 @@ func pages[T any](page func() ([]T, error), at func(T) string, limit *int) iter.
 			case len(rows) == 0:
 				return
 			case fresh == 0:
-				// It ignores the cursor (0.6.12), or the cursor's row is gone and it started again.
+				// It ignores the cursor (0.6.12), or the cursor's row is gone and it started again: there may be more.
 				yield(*new(T), fmt.Errorf("letta: %w: %d rows, all of them had come before", ErrPageLoop, len(rows)))
 				return
-			case first && len(rows) < defaultPage && (*limit == 0 || len(rows) < *limit):
+			case first && len(rows) < defaultPage && (limit == 0 || len(rows) < limit):
 				return // shorter than any page that has a next one
 			}
 		}
@@ -49,8 +49,10 @@ func pages[T any](page func() ([]T, error), at func(T) string, limit *int) iter.
 // by after: what brings nothing new is tried the other way once.
 //
 // oldestFirst is how the route sends a page in descending order.
-func history(order *Order, after, before *MessageID, oldestFirst bool, page func() ([]Message, error)) iter.Seq2[Message, error] {
+func history[P any](params *P, cursors func(*P) (order *Order, after, before *MessageID), oldestFirst bool, page func(*P) ([]Message, error)) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
+		p := copyOf(params)
+		order, after, before := cursors(&p)
 		if *order == "" {
 			*order = OrderAsc
 		}
@@ -61,7 +63,7 @@ func history(order *Order, after, before *MessageID, oldestFirst bool, page func
 		seen := map[MessageID]bool{}
 		turned := false
 		for {
-			rows, err := page()
+			rows, err := page(&p)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -9,12 +9,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"reflect"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -27,6 +30,7 @@ import (
 const (
 	minBackoff    = 500 * time.Millisecond
 	maxBackoff    = 8 * time.Second
+	maxSpoiled    = 100              // spoiled connections that one call may be given
 	maxRetryAfter = 30 * time.Second // a server that asks for more gets its error returned, with RetryAfter set
 )
 
@@ -47,9 +51,11 @@ type exchange struct {
 	start    time.Time // of the call
 	began    time.Time // of the attempt
 	attempts int
+	spoiled  int      // connections that could not be written to
 	conn     net.Conn // that this attempt got; nil: no byte can have left
 	traced   bool     // the transport reports what it does
 	lost     bool     // an earlier attempt may have been carried out
+	location string   // of a redirect
 	wait     time.Duration
 	answer   []byte // the body, read whole
 	asked    bool   // check was called for this attempt
@@ -76,17 +82,15 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 	if x.stream {
 		hc.Timeout = 0 // it would cut the stream
 	}
-	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if hc.Transport == nil {
 		hc.Transport = http.DefaultTransport
 	}
-	// On its last failure retryablehttp closes idle connections; a pool that others share must not notice.
-	hc.Transport = struct{ http.RoundTripper }{hc.Transport}
+	hc.Transport = &attempt{hc.Transport, x}
 	loop := retryablehttp.Client{
 		HTTPClient: &hc,
-		RetryMax:   x.config.maxRetries,
+		RetryMax:   x.config.maxRetries + maxSpoiled,
 		RequestLogHook: func(retryablehttp.Logger, *http.Request, int) {
-			x.began, x.conn, x.traced, x.answer, x.asked, x.ended = time.Now(), nil, false, nil, false, false
+			x.began, x.conn, x.traced, x.answer, x.asked, x.ended, x.location = time.Now(), nil, false, nil, false, false, ""
 		},
 		CheckRetry:   x.check,
 		Backoff:      func(time.Duration, time.Duration, int, *http.Response) time.Duration { return x.wait },
@@ -96,13 +100,55 @@ func (x *exchange) run(ctx context.Context) (*http.Response, error) {
 	return loop.Do(request)
 }
 
+// attempt hides two things: redirects from net/http, which would follow them, and fails on those that it cannot
+// parse; and CloseIdleConnections from retryablehttp, which calls it on a pool that others may share.
+type attempt struct {
+	next http.RoundTripper
+	x    *exchange
+}
+
+func (a *attempt) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.next.RoundTrip(r)
+	if err == nil && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		a.x.location = resp.Header.Get("Location")
+		resp.Header.Del("Location")
+	}
+	return resp, err
+}
+
+// spoiled are connections that nothing can be written to any more; see exchange.read. An attempt that is given one sends
+// nothing, whatever net/http calls the error. They are forgotten when net/http has given them up for long.
+type spoiled struct {
+	mu    sync.Mutex
+	since map[net.Conn]time.Time
+}
+
+func (s *spoiled) add(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since == nil {
+		s.since = map[net.Conn]time.Time{}
+	}
+	maps.DeleteFunc(s.since, func(_ net.Conn, t time.Time) bool { return time.Since(t) > 2*time.Minute })
+	s.since[conn] = time.Now()
+}
+
+func (s *spoiled) has(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.since[conn].IsZero()
+}
+
 // read takes the whole body, so that a cut one is seen while the call can still be repeated.
 func (x *exchange) read(resp *http.Response) error {
-	if x.conn != nil && resp.StatusCode >= 500 && resp.ProtoMajor == 1 {
-		// 0.16.8 closes the connection of a 500 without saying so. A connection that cannot be written to fails
-		// before a byte leaves, and net/http then takes a new one, also for a POST. Must come before the body's
-		// end is read: then the connection is back in the pool.
-		_ = x.conn.SetWriteDeadline(time.Unix(1, 0))
+	// 0.16.8 closes the connection of a 500 without saying so. A connection that cannot be written to fails before a byte
+	// leaves, and net/http then takes a new one, also for a POST. This must come before the end of the body is read: then
+	// the connection is back in the pool, where it is at once if there is no body.
+	if x.conn != nil && resp.StatusCode >= 500 && resp.ProtoMajor == 1 && resp.Body != http.NoBody && reflect.TypeOf(x.conn).Comparable() {
+		if x.conn.SetWriteDeadline(time.Unix(1, 0)) == nil {
+			x.core.spoiled.add(x.conn)
+			defer x.conn.Close()
+		}
 	}
 	if x.stream && resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return nil
@@ -111,7 +157,9 @@ func (x *exchange) read(resp *http.Response) error {
 	x.ended = true
 	limit := int64(maxResponseSize)
 	if resp.StatusCode >= 300 {
-		limit = maxErrorSize
+		limit = 8 * maxErrorSize // a 422 may hold what was sent
+	} else if resp.ContentLength > limit {
+		return errTooLarge
 	}
 	var buffer bytes.Buffer
 	if n := resp.ContentLength; n > 0 && n <= limit {
@@ -134,9 +182,14 @@ func (x *exchange) check(ctx context.Context, resp *http.Response, err error) (b
 		x.asked = true
 		return false, nil
 	}
+	if err != nil && !x.asked && x.conn != nil && x.core.spoiled.has(x.conn) && x.spoiled < maxSpoiled {
+		x.spoiled++ // no attempt: nothing could be sent
+		x.wait = 0
+		return ctx.Err() == nil, nil
+	}
 	x.attempts++
 	x.log(ctx, resp, err)
-	again := ctx.Err() == nil && x.repeatable(resp, err) && x.inTime(ctx, resp)
+	again := ctx.Err() == nil && x.attempts <= x.config.maxRetries && x.repeatable(resp, err) && x.inTime(ctx, resp)
 	if again && (err != nil && !x.nothingSent(err) || err == nil && resp.StatusCode != http.StatusTooManyRequests) {
 		x.lost = true
 	}
@@ -173,7 +226,7 @@ func (x *exchange) repeatable(resp *http.Response, err error) bool {
 // what it does is believed only for a failed dial.
 func (x *exchange) nothingSent(err error) bool {
 	if x.traced {
-		return x.conn == nil
+		return x.conn == nil || !x.asked && x.core.spoiled.has(x.conn)
 	}
 	var dial *net.OpError
 	return errors.As(err, &dial) && dial.Op == "dial"

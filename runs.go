@@ -1,14 +1,22 @@
 package letta
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"time"
 )
 
-// RunService is client.Runs: turns as the server keeps them.
-type RunService struct{ core *core }
+// RunService is client.Runs: turns as the server keeps them. https://docs.letta.com/api/resources/runs
+type RunService struct {
+	core     *core
+	Messages *RunMessageService
+	Steps    *RunStepService
+	Trace    *RunTraceService
+	Usage    *RunUsageService
+}
 
 func retrieveRun(id RunID) call {
 	return call{method: http.MethodGet, path: "/v1/runs/{run_id}", ids: []any{id}}
@@ -19,22 +27,26 @@ func (s *RunService) Retrieve(ctx context.Context, id RunID, opts ...RequestOpti
 	return do[*Run](ctx, s.core, retrieveRun(id), opts)
 }
 
-// streamRun is the call for the frames of a background run after one of them; 0 for all.
-func streamRun(id RunID, after int) call {
-	body := map[string]any{"starting_after": after, "include_pings": true}
-	return call{method: http.MethodPost, path: "/v1/runs/{run_id}/stream", ids: []any{id}, body: body, turn: true}
+// List gets one page of runs, newest first.
+func (s *RunService) List(ctx context.Context, params *RunListParams, opts ...RequestOption) ([]*Run, error) {
+	if params != nil {
+		if err := checkList("runs.list", params.Limit, nil); err != nil {
+			return nil, err
+		}
+	}
+	return list[Run](ctx, s.core, call{method: http.MethodGet, path: "/v1/runs/", query: params}, opts)
+}
+
+// ListAll walks over all runs, page by page.
+func (s *RunService) ListAll(ctx context.Context, params *RunListParams, opts ...RequestOption) iter.Seq2[*Run, error] {
+	return pages(params, cmp.Or(copyOf(params).Limit, 100), func(p *RunListParams) ([]*Run, error) { return s.List(ctx, p, opts...) },
+		func(p *RunListParams, r *Run) string { p.Before = r.ID; return string(r.ID) })
 }
 
 // Stream gives the events of a background run after the one with the sequence number after, or all of them for 0: for
-// another process than the one that began the turn. It resumes by itself. A server keeps runs for some hours; a run that
-// was not in the background is ErrBadRequest.
+// another process than the one that began the turn. It is Messages.Stream in short.
 func (s *RunService) Stream(ctx context.Context, id RunID, after int, opts ...RequestOption) (*MessageStream, error) {
-	cfg, err := s.core.configure(opts)
-	if err != nil {
-		return nil, invalid("runs.stream", "%w", err)
-	}
-	stream := &MessageStream{core: s.core, opts: opts, pings: cfg.pings, resume: streamRun, runID: id, seq: after}
-	return stream.start(ctx, streamRun(id, after))
+	return s.Messages.Stream(ctx, id, &RunMessageStreamParams{StartingAfter: after}, opts...)
 }
 
 // Wait asks for the run until it has ended, and returns it: completed, failed or cancelled. The context bounds the
@@ -49,6 +61,29 @@ func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) 
 			return nil, invalid("runs.wait", "run %s is %s: %w", id, run.Status, errors.Join(ctx.Err(), err))
 		}
 	}
+}
+
+// RunListParams filter and page runs.
+type RunListParams struct {
+	// Active keeps the runs that have not ended.
+	Active bool `url:"active,omitempty"`
+	// After gets what comes earlier in the list, Before what comes next, in either order: the other way round than for most
+	// lists. ListAll does that by itself.
+	After   RunID   `url:"after,omitempty"`
+	AgentID AgentID `url:"agent_id,omitempty"`
+	// Deprecated: by Letta, in favour of AgentID.
+	AgentIDs []AgentID `url:"agent_ids,omitempty"`
+	// Deprecated: by Letta, in favour of Order.
+	Ascending      bool           `url:"ascending,omitempty"`
+	Background     Opt[bool]      `url:"background,omitempty"`
+	Before         RunID          `url:"before,omitempty"`
+	ConversationID ConversationID `url:"conversation_id,omitempty"`
+	// Limit is the length of a page, 1000 at most; the server's default is 100.
+	Limit      int            `url:"limit,omitempty"`
+	Order      Order          `url:"order,omitempty"`
+	OrderBy    string         `url:"order_by,omitempty"`
+	Statuses   []RunStatus    `url:"statuses,omitempty"`
+	StopReason StopReasonType `url:"stop_reason,omitempty"`
 }
 
 // RunStatus is the state of a run.

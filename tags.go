@@ -21,9 +21,8 @@ func (s *TagService) List(ctx context.Context, params *TagListParams, opts ...Re
 
 // ListAll walks over all tags, page by page.
 func (s *TagService) ListAll(ctx context.Context, params *TagListParams, opts ...RequestOption) iter.Seq2[string, error] {
-	p := copyOf(params)
-	return pages(func() ([]string, error) { return s.List(ctx, &p, opts...) },
-		func(tag string) string { p.After = tag; return tag }, &p.Limit)
+	return pages(params, copyOf(params).Limit, func(p *TagListParams) ([]string, error) { return s.List(ctx, p, opts...) },
+		func(p *TagListParams, tag string) string { p.After = tag; return tag })
 }
 
 // TagListParams filter and page tags.

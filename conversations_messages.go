@@ -1,0 +1,132 @@
+package letta
+
+import (
+	"context"
+	"iter"
+	"net/http"
+)
+
+// ConversationMessageService is client.Conversations.Messages: talking to an agent in one of its conversations. Turns of
+// one conversation should not overlap: see WithTurnLock.
+type ConversationMessageService struct{ core *core }
+
+// Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
+// sent once: after an error that leaves open whether it arrived, look at the conversation's messages.
+func (s *ConversationMessageService) Create(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*LettaResponse, error) {
+	op, key, err := conversationTurn("conversations.messages.create", id, params, false)
+	if err != nil {
+		return nil, err
+	}
+	return turn[*LettaResponse](ctx, s.core, key, op, opts)
+}
+
+// Stream sends messages and gives the turn as it happens. It is sent once. A background turn is resumed when its
+// connection is lost. ErrBusy if another streamed turn of the conversation goes on; the stream of that turn, if the
+// messages have its otid.
+func (s *ConversationMessageService) Stream(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*MessageStream, error) {
+	op, key, err := conversationTurn("conversations.messages.stream", id, params, true)
+	if err != nil {
+		return nil, err
+	}
+	return s.core.stream(ctx, key, op, params.Background, func(ctx context.Context, _ RunID) {
+		conversations := ConversationService{core: s.core}
+		_, _ = conversations.Cancel(ctx, id, &ConversationCancelParams{AgentID: params.AgentID}, opts...)
+	}, opts)
+}
+
+// conversationTurn is the call of a turn, and the key of its lock: the conversation "default" shares that of its agent.
+func conversationTurn(operation string, id ConversationID, params *ConversationMessageCreateParams, stream bool) (op call, key string, err error) {
+	body, err := params.body(operation, stream, true)
+	if err == nil {
+		err = checkDefault(operation, id, params.AgentID)
+	}
+	if err != nil {
+		return call{}, "", err
+	}
+	key = string(id)
+	if id == defaultConversation {
+		key = string(params.AgentID)
+	}
+	return call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/messages", ids: []any{id}, body: body, turn: true}, key, nil
+}
+
+// Resume gives the events of a background turn that has begun before: that of a run or of an otid, or else the active
+// one; ErrNoActiveRun if there is none. Letta's own name of it is stream.
+func (s *ConversationMessageService) Resume(ctx context.Context, id ConversationID, params *ConversationMessageStreamParams, opts ...RequestOption) (*MessageStream, error) {
+	p := copyOf(params)
+	if p.RunID == "" && p.Otid == "" {
+		if err := checkDefault("conversations.messages.resume", id, p.AgentID); err != nil {
+			return nil, err
+		}
+	}
+	op := call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/stream", ids: []any{id}, turn: true}
+	return s.core.attach(ctx, op, &p, p.RunID, opts)
+}
+
+// List gets one page of the conversation's messages: the newest 100, newest first, unless params say otherwise.
+func (s *ConversationMessageService) List(ctx context.Context, id ConversationID, params *ConversationMessageListParams, opts ...RequestOption) ([]Message, error) {
+	p := copyOf(params)
+	err := checkList("conversations.messages.list", p.Limit, nil)
+	if err == nil {
+		err = checkDefault("conversations.messages.list", id, p.AgentID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/conversations/{conversation_id}/messages", ids: []any{id}, query: &p}, opts)
+}
+
+// ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
+func (s *ConversationMessageService) ListAll(ctx context.Context, id ConversationID, params *ConversationMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
+	return history(params, func(p *ConversationMessageListParams) (*Order, *MessageID, *MessageID) {
+		return &p.Order, &p.After, &p.Before
+	}, false,
+		func(p *ConversationMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) })
+}
+
+// Latest gets the newest n messages in one request, oldest first. Of the conversation "default", Agents.Messages.Latest
+// gets them.
+func (s *ConversationMessageService) Latest(ctx context.Context, id ConversationID, n int, opts ...RequestOption) ([]Message, error) {
+	return latest(n, false, func() ([]Message, error) {
+		return s.List(ctx, id, &ConversationMessageListParams{Limit: n, Order: OrderDesc}, opts...)
+	})
+}
+
+// Compact summarises the older messages of the conversation's context.
+func (s *ConversationMessageService) Compact(ctx context.Context, id ConversationID, params *ConversationMessageCompactParams, opts ...RequestOption) (*CompactionResponse, error) {
+	p := copyOf(params)
+	if err := checkDefault("conversations.messages.compact", id, p.AgentID); err != nil {
+		return nil, err
+	}
+	op := call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/compact", ids: []any{id}, body: &p, turn: true}
+	return do[*CompactionResponse](ctx, s.core, op, longer(opts))
+}
+
+// ConversationMessageCreateParams are what to send in a conversation, and how to answer.
+type ConversationMessageCreateParams = AgentMessageCreateParams
+
+// ConversationMessageStreamParams say which turn to attach to, and where to begin.
+type ConversationMessageStreamParams = RunMessageStreamParams
+
+// ConversationMessageListParams filter and page messages.
+type ConversationMessageListParams struct {
+	// After gets newer messages, Before older ones, whatever the order. ListAll does that by itself.
+	After MessageID `url:"after,omitempty"`
+	// AgentID is for the conversation "default".
+	AgentID                   AgentID       `url:"agent_id,omitempty"`
+	Before                    MessageID     `url:"before,omitempty"`
+	GroupID                   GroupID       `url:"group_id,omitempty"`
+	IncludeErr                bool          `url:"include_err,omitempty"`
+	IncludeReturnMessageTypes []MessageType `url:"include_return_message_types,omitempty"`
+	// Limit is the length of a page; the server's default is 100.
+	Limit   int    `url:"limit,omitempty"`
+	Order   Order  `url:"order,omitempty"`
+	OrderBy string `url:"order_by,omitempty"`
+}
+
+// ConversationMessageCompactParams choose how to summarise.
+type ConversationMessageCompactParams struct {
+	// AgentID is for the conversation "default".
+	AgentID            AgentID             `json:"agent_id,omitzero"`
+	CompactionSettings *CompactionSettings `json:"compaction_settings,omitzero"`
+}

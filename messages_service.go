@@ -1,0 +1,93 @@
+package letta
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+)
+
+// MessageService is client.Messages: the messages of all agents. https://docs.letta.com/api/resources/messages
+type MessageService struct{ core *core }
+
+// Retrieve gets what is stored as one message, which may be several here, with the same ID.
+func (s *MessageService) Retrieve(ctx context.Context, id MessageID, opts ...RequestOption) ([]Message, error) {
+	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/messages/{message_id}", ids: []any{id}}, opts)
+}
+
+// List gets one page of messages: by default the newest 100, oldest first.
+func (s *MessageService) List(ctx context.Context, params *MessageListParams, opts ...RequestOption) ([]Message, error) {
+	if params != nil {
+		if err := checkList("messages.list", params.Limit, nil); err != nil {
+			return nil, err
+		}
+	}
+	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/messages/", query: params}, opts)
+}
+
+// ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
+func (s *MessageService) ListAll(ctx context.Context, params *MessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
+	return history(params, func(p *MessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
+		func(p *MessageListParams) ([]Message, error) { return s.List(ctx, p, opts...) })
+}
+
+// Search finds messages by their words or their meaning, the best first. A server of your own answers 400 unless it
+// embeds messages.
+func (s *MessageService) Search(ctx context.Context, params *MessageSearchParams, opts ...RequestOption) ([]*MessageSearchResult, error) {
+	if params == nil {
+		return nil, missing("messages.search")
+	}
+	return list[MessageSearchResult](ctx, s.core, call{method: http.MethodPost, path: "/v1/messages/search", body: params}, opts)
+}
+
+// MessageListParams filter and page messages.
+type MessageListParams struct {
+	// After gets newer messages, Before older ones, whatever the order. ListAll does that by itself.
+	After                     MessageID      `url:"after,omitempty"`
+	Before                    MessageID      `url:"before,omitempty"`
+	ConversationID            ConversationID `url:"conversation_id,omitempty"`
+	IncludeReturnMessageTypes []MessageType  `url:"include_return_message_types,omitempty"`
+	// Limit is the length of a page; the server's default is 100.
+	Limit int   `url:"limit,omitempty"`
+	Order Order `url:"order,omitempty"`
+}
+
+// MessageSearchParams say what to search for. Query is required.
+type MessageSearchParams struct {
+	Query          string         `json:"query"`
+	AgentID        AgentID        `json:"agent_id,omitzero"`
+	ConversationID ConversationID `json:"conversation_id,omitzero"`
+	EndDate        time.Time      `json:"end_date,omitzero"`
+	// Limit is the most results to get; the server's default is 50.
+	Limit int `json:"limit,omitzero"`
+	// SearchMode is vector, fts or hybrid; hybrid when left out.
+	SearchMode string    `json:"search_mode,omitzero"`
+	StartDate  time.Time `json:"start_date,omitzero"`
+}
+
+// UnmarshalJSON reads params that were stored as JSON.
+func (v *MessageSearchParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *MessageSearchParams) plain() any {
+	type fields MessageSearchParams
+	return (*fields)(v)
+}
+
+// MessageSearchResult is a message that was found: of the system, a user or an assistant with Content, or Reasoning.
+type MessageSearchResult struct {
+	MessageID      MessageID      `json:"message_id"`
+	MessageType    MessageType    `json:"message_type"`
+	AgentID        AgentID        `json:"agent_id,omitzero"`
+	ConversationID ConversationID `json:"conversation_id,omitzero"`
+	Content        Content        `json:"content,omitzero"`
+	CreatedAt      time.Time      `json:"created_at"`
+	Reasoning      string         `json:"reasoning,omitzero"`
+}
+
+// UnmarshalJSON reads every form of time that a server was seen to send.
+func (v *MessageSearchResult) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *MessageSearchResult) plain() any {
+	type fields MessageSearchResult
+	return (*fields)(v)
+}

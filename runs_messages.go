@@ -1,0 +1,91 @@
+package letta
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+)
+
+// RunMessageService is client.Runs.Messages: the messages of a run.
+type RunMessageService struct{ core *core }
+
+// List gets one page of the run's messages, oldest first.
+func (s *RunMessageService) List(ctx context.Context, id RunID, params *RunMessageListParams, opts ...RequestOption) ([]Message, error) {
+	if params != nil {
+		if err := checkList("runs.messages.list", params.Limit, nil); err != nil {
+			return nil, err
+		}
+	}
+	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/runs/{run_id}/messages", ids: []any{id}, query: params}, opts)
+}
+
+// ListAll walks over all messages of the run, page by page: oldest first, or newest first if Order is OrderDesc.
+func (s *RunMessageService) ListAll(ctx context.Context, id RunID, params *RunMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
+	return history(params, func(p *RunMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, false,
+		func(p *RunMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) })
+}
+
+// Stream gives the events of a background run, which may have ended. It resumes by itself. A server keeps the events for
+// some hours; a run that was not in the background is ErrBadRequest.
+func (s *RunMessageService) Stream(ctx context.Context, id RunID, params *RunMessageStreamParams, opts ...RequestOption) (*MessageStream, error) {
+	return s.core.attach(ctx, runStream(id), params, id, opts)
+}
+
+func runStream(id RunID) call {
+	return call{method: http.MethodPost, path: "/v1/runs/{run_id}/stream", ids: []any{id}, turn: true}
+}
+
+// streamRun is the call for the events of a background run after one of them; 0 for all.
+func streamRun(id RunID, after int) call {
+	op := runStream(id)
+	op.body = (&RunMessageStreamParams{StartingAfter: after}).body()
+	return op
+}
+
+// attach sends op, whose answer is the stream of a turn that has begun before. It takes no lock and cancels nothing.
+func (c *core) attach(ctx context.Context, op call, params *RunMessageStreamParams, run RunID, opts []RequestOption) (*MessageStream, error) {
+	p := copyOf(params)
+	op.body = p.body()
+	cfg, err := c.configure(opts)
+	if err != nil {
+		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
+	}
+	stream := &MessageStream{core: c, opts: opts, pings: cfg.pings, resume: streamRun, runID: run, seq: p.StartingAfter}
+	return stream.start(ctx, op)
+}
+
+// RunMessageStreamParams say where to begin, and for Conversations.Messages.Resume of which turn.
+type RunMessageStreamParams struct {
+	// AgentID is for the conversation "default".
+	AgentID AgentID `json:"agent_id,omitzero"`
+	// BatchSize is how many events the server reads at a time; its default is 100.
+	BatchSize int `json:"batch_size,omitzero"`
+	// Otid is that of a message of the turn.
+	Otid string `json:"otid,omitzero"`
+	// PollInterval is how long the server waits for new events, in seconds; its default is 0.1.
+	PollInterval float64 `json:"poll_interval,omitzero"`
+	RunID        RunID   `json:"run_id,omitzero"`
+	// StartingAfter is the sequence number of the last event that is known. If that was the last of an ended run, 0.16.8
+	// does not answer.
+	StartingAfter int `json:"starting_after,omitzero"`
+}
+
+func (p *RunMessageStreamParams) body() any {
+	type fields RunMessageStreamParams
+	return &struct {
+		*fields
+		IncludePings bool `json:"include_pings"`
+	}{(*fields)(p), true}
+}
+
+// RunMessageListParams page the messages of a run.
+type RunMessageListParams struct {
+	// After gets newer messages, Before older ones, whatever the order. ListAll does that by itself.
+	After  MessageID `url:"after,omitempty"`
+	Before MessageID `url:"before,omitempty"`
+	// Limit is the length of a page; the server's default is 100.
+	Limit   int    `url:"limit,omitempty"`
+	Order   Order  `url:"order,omitempty"`
+	OrderBy string `url:"order_by,omitempty"`
+}
