@@ -732,10 +732,10 @@ func TestEnsureKeepsTenantsApart(t *testing.T) {
 		return letta.WithTokenSource(func(context.Context) (string, error) { return tenant, nil })
 	}
 	for name, option := range map[string]func(string) letta.RequestOption{
-		"key":     letta.WithAPIKey,
-		"project": letta.WithProject,
-		"header":  func(tenant string) letta.RequestOption { return letta.WithHeader("X-Tenant", tenant) },
-		"query":   func(tenant string) letta.RequestOption { return letta.WithQuery("tenant", tenant) },
+		"key":          letta.WithAPIKey,
+		"project":      letta.WithProject,
+		"header":       func(tenant string) letta.RequestOption { return letta.WithHeader("X-Tenant", tenant) },
+		"query":        func(tenant string) letta.RequestOption { return letta.WithQuery("tenant", tenant) },
 		"token source": source,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -85,7 +85,7 @@ func (s *ConversationService) Cancel(ctx context.Context, id ConversationID, par
 	return do[map[string]any](ctx, s.core, call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/cancel", ids: []any{id}, query: &p}, opts)
 }
 
-// Fork begins a conversation with a copy of another's messages.
+// Fork begins a conversation with the messages of another, which keep their ids.
 func (s *ConversationService) Fork(ctx context.Context, id ConversationID, params *ConversationForkParams, opts ...RequestOption) (*Conversation, error) {
 	p := copyOf(params)
 	if err := checkDefault("conversations.fork", id, p.AgentID); err != nil {
@@ -157,7 +157,8 @@ func (v *ConversationCreateParams) plain() any {
 	return (*fields)(v)
 }
 
-// ConversationUpdateParams are the fields to change. 0.16.8 ignores Archived, ContextWindowLimit and Description.
+// ConversationUpdateParams are the fields to change. 0.16.8 ignores null, and Archived, ContextWindowLimit and
+// Description.
 type ConversationUpdateParams struct {
 	Archived           Opt[bool]          `json:"archived,omitzero"`
 	ContextWindowLimit Opt[int]           `json:"context_window_limit,omitzero"`
@@ -187,12 +188,12 @@ type ConversationCancelParams struct {
 	AgentID AgentID `url:"agent_id,omitempty"`
 }
 
-// ConversationForkParams say what to copy.
+// ConversationForkParams say what to take.
 type ConversationForkParams struct {
 	// AgentID is for the conversation "default".
 	AgentID AgentID `url:"agent_id,omitempty"`
 	Hidden  bool    `url:"hidden,omitempty"`
-	// MessageID is the last message to copy; 0.16.8 copies all.
+	// MessageID is the last message to take; 0.16.8 takes all.
 	MessageID MessageID `url:"message_id,omitempty"`
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // ConversationMessageService is client.Conversations.Messages: talking to an agent in one of its conversations. Turns of
@@ -11,7 +13,8 @@ import (
 type ConversationMessageService struct{ core *core }
 
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
-// sent once: after an error that leaves open whether it arrived, look at the conversation's messages.
+// sent once: after an error that leaves open whether it arrived, look at the conversation's messages. 0.16.8 leaves the
+// run of such a turn in the state created, so that Runs.Wait would not end.
 func (s *ConversationMessageService) Create(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*LettaResponse, error) {
 	op, key, err := conversationTurn("conversations.messages.create", id, params, false)
 	if err != nil {
@@ -28,10 +31,26 @@ func (s *ConversationMessageService) Stream(ctx context.Context, id Conversation
 	if err != nil {
 		return nil, err
 	}
-	return s.core.stream(ctx, key, op, params.Background, func(ctx context.Context, _ RunID) {
+	agent := params.AgentID
+	return s.core.stream(ctx, key, op, params.Background, func(ctx context.Context, run RunID) {
+		opts := withoutFields(opts)
+		if id == defaultConversation { // all turns of the agent would stop with it
+			agents := AgentMessageService{s.core}
+			_, _ = agents.Cancel(ctx, agent, &AgentMessageCancelParams{RunIDs: []RunID{run}}, opts...)
+			return
+		}
 		conversations := ConversationService{core: s.core}
-		_, _ = conversations.Cancel(ctx, id, &ConversationCancelParams{AgentID: params.AgentID}, opts...)
+		_, _ = conversations.Cancel(ctx, id, nil, opts...)
 	}, opts)
+}
+
+// withoutFields are the options of a call for another call, whose body is not that of the first.
+func withoutFields(opts []RequestOption) []RequestOption {
+	return append(slices.Clip(opts), requestOption(func(c *config) error {
+		clear(c.fields)
+		c.callFields = false
+		return nil
+	}))
 }
 
 // conversationTurn is the call of a turn, and the key of its lock: the conversation "default" shares that of its agent.
@@ -63,7 +82,7 @@ func (s *ConversationMessageService) Resume(ctx context.Context, id Conversation
 	return s.core.attach(ctx, op, &p, p.RunID, opts)
 }
 
-// List gets one page of the conversation's messages: the newest 100, newest first, unless params say otherwise.
+// List gets one page of the conversation's messages: by default the newest 100, newest first; of "default" oldest first.
 func (s *ConversationMessageService) List(ctx context.Context, id ConversationID, params *ConversationMessageListParams, opts ...RequestOption) ([]Message, error) {
 	p := copyOf(params)
 	err := checkList("conversations.messages.list", p.Limit, nil)
@@ -78,16 +97,27 @@ func (s *ConversationMessageService) List(ctx context.Context, id ConversationID
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
 func (s *ConversationMessageService) ListAll(ctx context.Context, id ConversationID, params *ConversationMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
-	return history(params, func(p *ConversationMessageListParams) (*Order, *MessageID, *MessageID) {
-		return &p.Order, &p.After, &p.Before
-	}, false,
-		func(p *ConversationMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) })
+	p := copyOf(params)
+	types := p.IncludeReturnMessageTypes
+	p.IncludeReturnMessageTypes = nil
+	return ofTypes(types, history(&p, (*ConversationMessageListParams).cursors, oldestFirst(id),
+		func(p *ConversationMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) }))
+}
+
+func (p *ConversationMessageListParams) cursors() (order *Order, after, before *MessageID) {
+	return &p.Order, &p.After, &p.Before
+}
+
+// oldestFirst is how a page in descending order comes. That of the conversation "default", and of an agent's id instead
+// of a conversation's, comes as from Agents.Messages.
+func oldestFirst(id ConversationID) bool {
+	return id == defaultConversation || strings.HasPrefix(string(id), "agent-")
 }
 
 // Latest gets the newest n messages in one request, oldest first. Of the conversation "default", Agents.Messages.Latest
 // gets them.
 func (s *ConversationMessageService) Latest(ctx context.Context, id ConversationID, n int, opts ...RequestOption) ([]Message, error) {
-	return latest(n, false, func() ([]Message, error) {
+	return latest(n, oldestFirst(id), func() ([]Message, error) {
 		return s.List(ctx, id, &ConversationMessageListParams{Limit: n, Order: OrderDesc}, opts...)
 	})
 }

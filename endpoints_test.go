@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -196,6 +197,9 @@ func TestWire(t *testing.T) {
 				var object map[string]json.RawMessage
 				require.NoError(t, json.Unmarshal(body, &object))
 				assert.Equal(t, want, keys(object))
+				if streaming, ok := object["streaming"]; ok {
+					assert.Equal(t, fmt.Sprint(op.call.Type().Out(0) == reflect.TypeFor[*MessageStream]()), string(streaming))
+				}
 			}
 		})
 	}
@@ -229,6 +233,49 @@ func clearFields(params reflect.Value, names []string) {
 			params.Elem().Field(i).SetZero()
 		}
 	}
+}
+
+// TestRefusedBeforeSending calls what must fail without a request.
+func TestRefusedBeforeSending(t *testing.T) {
+	c, err := NewClient(WithBaseURL("http://127.0.0.1:1"), WithMaxRetries(0)) // where nobody listens
+	require.NoError(t, err)
+	ctx := t.Context()
+	hello := &AgentMessageCreateParams{Messages: []MessageInput{UserText("hello")}}
+	for want, call := range map[string]func() error{
+		"conversations.create: agent_id is empty":                                 func() error { _, err := c.Conversations.Create(ctx, &ConversationCreateParams{}); return err },
+		"conversations.create: " + ErrMissingParams.Error():                       func() error { _, err := c.Conversations.Create(ctx, nil); return err },
+		"conversations.update: " + ErrMissingParams.Error():                       func() error { _, err := c.Conversations.Update(ctx, "conv-1", nil); return err },
+		"conversations.cancel: the conversation default needs agent_id":           func() error { _, err := c.Conversations.Cancel(ctx, "default", nil); return err },
+		"conversations.fork: the conversation default needs agent_id":             func() error { _, err := c.Conversations.Fork(ctx, "default", nil); return err },
+		"conversations.recompile: the conversation default needs agent_id":        func() error { _, err := c.Conversations.Recompile(ctx, "default", nil); return err },
+		"conversations.messages.create: the conversation default needs agent_id":  func() error { _, err := c.Conversations.Messages.Create(ctx, "default", hello); return err },
+		"conversations.messages.create: " + ErrMissingParams.Error():              func() error { _, err := c.Conversations.Messages.Create(ctx, "conv-1", nil); return err },
+		"conversations.messages.stream: the conversation default needs agent_id":  func() error { _, err := c.Conversations.Messages.Stream(ctx, "default", hello); return err },
+		"conversations.messages.resume: the conversation default needs agent_id":  func() error { _, err := c.Conversations.Messages.Resume(ctx, "default", nil); return err },
+		"conversations.messages.list: the conversation default needs agent_id":    func() error { _, err := c.Conversations.Messages.Latest(ctx, "default", 3); return err },
+		"conversations.messages.compact: the conversation default needs agent_id": func() error { _, err := c.Conversations.Messages.Compact(ctx, "default", nil); return err },
+		"conversations.messages.list: limit is -1": func() error {
+			_, err := c.Conversations.Messages.List(ctx, "conv-1", &ConversationMessageListParams{Limit: -1})
+			return err
+		},
+		"messages.search: " + ErrMissingParams.Error():                              func() error { _, err := c.Messages.Search(ctx, nil); return err },
+		"steps.feedback.create: " + ErrMissingParams.Error():                        func() error { _, err := c.Steps.Feedback.Create(ctx, "step-1", nil); return err },
+		"steps.list: invalid tags: tags[0] is blank":                                func() error { _, err := c.Steps.List(ctx, &StepListParams{Tags: []string{" "}}); return err },
+		"POST /v1/runs/{run_id}/stream: run_id is empty":                            func() error { _, err := c.Runs.Stream(ctx, "", 0); return err },
+		"POST /v1/conversations/{conversation_id}/stream: conversation_id is empty": func() error { _, err := c.Conversations.Messages.Resume(ctx, "", nil); return err },
+	} {
+		require.EqualError(t, call(), "letta: "+want)
+	}
+}
+
+// TestTraceOfNothing: 0.16.8 says null instead of 404.
+func TestTraceOfNothing(t *testing.T) {
+	defer gock.Off()
+	x, _ := apispec.Recording(apispec.ServerV1, "steps.trace.retrieve.unknown")
+	gock.New("https://letta.test").Reply(x.Status).BodyString("null")
+	trace, err := testClient(t).Steps.Trace.Retrieve(t.Context(), "step-1")
+	assert.Nil(t, trace)
+	assert.ErrorIs(t, err, ErrNotFound)
 }
 
 // TestQueryEncoding pins the forms a list of values and a filter take.

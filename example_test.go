@@ -177,3 +177,113 @@ func TestLettatestExample(t *testing.T) {
 		t.Fatal(err, len(srv.Requests()))
 	}
 }
+
+func Example_messages() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	response, err := client.Agents.Messages.Create(ctx, agent.ID, &letta.AgentMessageCreateParams{
+		Messages: []letta.MessageInput{letta.UserText("hello")},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(response.Text(), response.StopReason.StopReason, response.Usage.TotalTokens)
+
+	// Output: You said: hello end_turn 15
+}
+
+func Example_stream() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	stream, err := client.Agents.Messages.Stream(ctx, agent.ID, &letta.AgentMessageCreateParams{
+		Messages:     []letta.MessageInput{letta.UserText("hello")},
+		StreamTokens: true, // pieces of messages, as they come
+		Background:   true, // the turn survives a lost connection, and the stream resumes by itself
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for message, err := range stream.Events() {
+		if err != nil {
+			log.Fatal(err) // what came so far is not the whole answer
+		}
+		if message, ok := message.(*letta.AssistantMessage); ok {
+			fmt.Print(message.Content)
+		}
+	}
+	turn := stream.Result() // the whole turn: text, tool calls, stop reason, usage, run ids
+	fmt.Println("|", turn.Text())
+
+	// Output: You said: hello| You said: hello
+}
+
+// place is what the model fills in.
+type place struct {
+	City string `json:"city" jsonschema:"the name of a city"`
+}
+
+func weather(ctx context.Context, in place) (string, error) {
+	return "Rain in " + in.City, nil
+}
+
+func Example_tools() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	tool, err := letta.NewTool("weather", "Tells the weather of a city.", weather)
+	if err != nil {
+		log.Fatal(err)
+	}
+	response, err := client.Agents.Messages.RunTools(ctx, agent.ID, &letta.AgentMessageCreateParams{
+		Messages: []letta.MessageInput{letta.UserText(`CALL weather {"city": "Oslo"}`)},
+	}, &letta.ToolRun{Tools: []*letta.FuncTool{tool}})
+
+	fmt.Println(len(response.ToolCalls()), err)
+	// Output: 1 <nil>
+}
+
+func Example_approvals() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{
+		Model:        "openai/gpt-4o-mini",
+		MemoryBlocks: []letta.CreateBlock{{Label: "human"}},
+		ToolRules:    []letta.ToolRule{&letta.RequiresApprovalToolRule{ToolName: "memory_insert"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	response, err := client.Agents.Messages.Create(ctx, agent.ID, &letta.AgentMessageCreateParams{
+		Messages: []letta.MessageInput{letta.UserText(`CALL memory_insert {"label": "human", "new_string": "x"}`)},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	var answers []letta.Approval
+	for _, call := range response.PendingCalls() {
+		answers = append(answers, &letta.ApprovalReturn{ToolCallID: call.ToolCallID, Approve: call.Name == "memory_insert"})
+	}
+	response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers)
+
+	fmt.Println(len(answers), response.StopReason.StopReason, err)
+	// Output: 1 end_turn <nil>
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -27,8 +28,30 @@ func (s *MessageService) List(ctx context.Context, params *MessageListParams, op
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
 func (s *MessageService) ListAll(ctx context.Context, params *MessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
-	return history(params, func(p *MessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
-		func(p *MessageListParams) ([]Message, error) { return s.List(ctx, p, opts...) })
+	p := copyOf(params)
+	types := p.IncludeReturnMessageTypes
+	p.IncludeReturnMessageTypes = nil
+	return ofTypes(types, history(&p, (*MessageListParams).cursors, true,
+		func(p *MessageListParams) ([]Message, error) { return s.List(ctx, p, opts...) }))
+}
+
+func (p *MessageListParams) cursors() (order *Order, after, before *MessageID) {
+	return &p.Order, &p.After, &p.Before
+}
+
+// ofTypes keeps the messages of some types; without any, all. 0.16.8 cuts a page before it drops the other types from
+// it: an empty page would not be the last.
+func ofTypes(types []MessageType, all iter.Seq2[Message, error]) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for m, err := range all {
+			if err == nil && len(types) > 0 && !slices.Contains(types, MessageType(m.messageType())) {
+				continue
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
 }
 
 // Search finds messages by their words or their meaning, the best first. A server of your own answers 400 unless it

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +67,124 @@ func TestRecordedAnswers(t *testing.T) {
 		})
 	}
 	assert.Greater(t, decoded, 200)
+}
+
+// TestRecordedPages walks over recorded lists by ListAll: the second page is that of the cursor which goes on there.
+func TestRecordedPages(t *testing.T) {
+	type walk struct {
+		recording, next string // next is the variant that goes on, in ascending and in descending order
+		oldestFirst     bool   // a page in descending order
+		all             func(*Client, Order) ([]string, error)
+	}
+	message := func(m Message) string { return string(m.Common().ID) }
+	step := func(s *Step) string { return string(s.ID) }
+	for name, w := range map[string]walk{
+		"runs": {"runs.list", "before before", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Runs.ListAll(t.Context(), &RunListParams{Limit: 2, Order: order}), func(r *Run) string { return string(r.ID) })
+		}},
+		"runs.messages": {"runs.messages.list", "after before", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Runs.Messages.ListAll(t.Context(), "run-1", &RunMessageListParams{Limit: 2, Order: order}), message)
+		}},
+		"runs.steps": {"runs.steps.list", "after after", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Runs.Steps.ListAll(t.Context(), "run-1", &RunStepListParams{Limit: 2, Order: order}), step)
+		}},
+		"steps.messages": {"steps.messages.list", "after after", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Steps.Messages.ListAll(t.Context(), "step-1", &StepMessageListParams{Limit: 2, Order: order}), message)
+		}},
+		"conversations": {"conversations.list", "after after", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Conversations.ListAll(t.Context(), &ConversationListParams{Limit: 2, Order: order}), func(c *Conversation) string { return string(c.ID) })
+		}},
+		"conversations.messages": {"conversations.messages.list", "after before", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Conversations.Messages.ListAll(t.Context(), "conv-1", &ConversationMessageListParams{Limit: 2, Order: order}), message)
+		}},
+		// That conversation answers as the agent's messages do, which was seen on 0.16.8.
+		"conversations.messages of default": {"agents.messages.list", "after before", true, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Conversations.Messages.ListAll(t.Context(), "default", &ConversationMessageListParams{AgentID: "agent-1", Limit: 2, Order: order}), message)
+		}},
+		"agents.messages": {"agents.messages.list", "after before", true, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Agents.Messages.ListAll(t.Context(), "agent-1", &AgentMessageListParams{Limit: 2, Order: order}), message)
+		}},
+		"messages": {"messages.list", "after before", true, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Messages.ListAll(t.Context(), &MessageListParams{Limit: 2, Order: order}), message)
+		}},
+	} {
+		for i, order := range []Order{OrderAsc, OrderDesc} {
+			t.Run(name+" "+string(order), func(t *testing.T) {
+				want := []string{}
+				answers := map[string]json.RawMessage{} // by cursors
+				next := "page2_" + strings.Fields(w.next)[i]
+				for _, variant := range []string{"page1", "page2_after", "page2_before"} {
+					x, ok := apispec.Recording(apispec.ServerV1, w.recording+"."+string(order)+"."+variant)
+					if !ok {
+						continue // conversations have no before
+					}
+					request, err := url.Parse(x.Path)
+					require.NoError(t, err)
+					if variant == "page1" || variant == next {
+						var rows []struct{ ID string }
+						require.NoError(t, json.Unmarshal(x.Body, &rows))
+						if order == OrderDesc && w.oldestFirst {
+							slices.Reverse(rows)
+						}
+						for _, row := range rows {
+							want = append(want, row.ID)
+						}
+					}
+					answers[cursors(request)] = x.Body
+				}
+				server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					body, ok := answers[cursors(r.URL)]
+					if !ok {
+						body = json.RawMessage("[]")
+					}
+					_, _ = rw.Write(body)
+				}))
+				defer server.Close()
+				c, err := NewClient(WithBaseURL(server.URL))
+				require.NoError(t, err)
+				got, err := w.all(c, order)
+				require.NoError(t, err)
+				assert.Equal(t, want, got)
+			})
+		}
+	}
+}
+
+func cursors(u *url.URL) string { return u.Query().Get("after") + " " + u.Query().Get("before") }
+
+func walked[T any](all iter.Seq2[T, error], id func(T) string) (ids []string, err error) {
+	for row, err := range all {
+		if err != nil {
+			return ids, err
+		}
+		ids = append(ids, id(row))
+	}
+	return ids, nil
+}
+
+// TestTypesOfListAll: a server cuts pages before it drops types, so the client drops them.
+func TestTypesOfListAll(t *testing.T) {
+	x, _ := apispec.Recording(apispec.ServerV1, "conversations.messages.list.asc.page1")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.NotContains(t, r.URL.Query(), "include_return_message_types")
+		if x.Body == nil || r.URL.Query().Has("after") {
+			_, _ = io.WriteString(w, "[]")
+			return
+		}
+		_, _ = w.Write(x.Body)
+	}))
+	defer server.Close()
+	c, err := NewClient(WithBaseURL(server.URL))
+	require.NoError(t, err)
+	types := []MessageType{"user_message"}
+	for _, all := range []iter.Seq2[Message, error]{
+		c.Messages.ListAll(t.Context(), &MessageListParams{IncludeReturnMessageTypes: types}),
+		c.Conversations.Messages.ListAll(t.Context(), "conv-1", &ConversationMessageListParams{IncludeReturnMessageTypes: types}),
+	} {
+		kinds, err := walked(all, Message.messageType)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"user_message"}, kinds)
+	}
 }
 
 // TestRecordedStreams reads every recorded event stream from a server that sends it again. How it ends is in the
@@ -190,6 +311,9 @@ func TestStandardJSON(t *testing.T) {
 		seen[typ] = true
 		for i := range typ.NumField() {
 			f := typ.Field(i).Type
+			if !typ.Field(i).IsExported() {
+				continue // such as all of a MessageStream
+			}
 			for f.Kind() == reflect.Slice {
 				f = f.Elem()
 			}

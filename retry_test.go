@@ -796,10 +796,10 @@ func TestErrorShapes(t *testing.T) {
 func TestErrorIsOneShortLine(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"lines": `{"detail":"duplicate key\nDETAIL: Key (file_id)\n[SQL: INSERT INTO files_agents]\r\n"}`,
-		"long":  `{"detail":"` + strings.Repeat("long ", 20_000) + `"}`,
-		"field": `{"detail":[{"loc":["body"],"msg":"two\nlines"}]}`,
-		"many":  `{"detail":[` + strings.Repeat(`{"loc":["body"],"msg":"long"},`, 5000) + `{}]}`,
+		"lines":   `{"detail":"duplicate key\nDETAIL: Key (file_id)\n[SQL: INSERT INTO files_agents]\r\n"}`,
+		"long":    `{"detail":"` + strings.Repeat("long ", 20_000) + `"}`,
+		"field":   `{"detail":[{"loc":["body"],"msg":"two\nlines"}]}`,
+		"many":    `{"detail":[` + strings.Repeat(`{"loc":["body"],"msg":"long"},`, 5000) + `{}]}`,
 		"control": `{"error":{"message":"a\u001b[31mb\u0000"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {

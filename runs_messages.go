@@ -22,8 +22,12 @@ func (s *RunMessageService) List(ctx context.Context, id RunID, params *RunMessa
 
 // ListAll walks over all messages of the run, page by page: oldest first, or newest first if Order is OrderDesc.
 func (s *RunMessageService) ListAll(ctx context.Context, id RunID, params *RunMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
-	return history(params, func(p *RunMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, false,
+	return history(params, (*RunMessageListParams).cursors, false,
 		func(p *RunMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) })
+}
+
+func (p *RunMessageListParams) cursors() (order *Order, after, before *MessageID) {
+	return &p.Order, &p.After, &p.Before
 }
 
 // Stream gives the events of a background run, which may have ended. It resumes by itself. A server keeps the events for

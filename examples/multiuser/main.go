@@ -14,11 +14,9 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"os"
 
 	"github.com/letta-go/letta"
 	"github.com/letta-go/letta/examples/internal/choose"
-	"github.com/letta-go/letta/lettatest"
 )
 
 func main() {
@@ -35,21 +33,12 @@ func run(ctx context.Context, users int, model string) error {
 	if users < 1 {
 		return errors.New("-users must be at least 1")
 	}
-	var client *letta.Client
-	if url := os.Getenv("LETTA_BASE_URL"); url != "" {
-		fmt.Printf("Server: %s, from LETTA_BASE_URL\n", url)
-		var err error
-		if client, err = letta.NewClient(); err != nil {
-			return err
-		}
-	} else {
-		server := lettatest.Start()
-		defer server.Close()
-		fmt.Println("Server: lettatest, embedded in this process, because LETTA_BASE_URL is not set; it forgets everything at the end")
-		client = server.Client()
-	}
-	model, err := choose.Model(ctx, client, model)
+	client, server, err := choose.Server()
 	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if model, err = choose.Model(ctx, client, model); err != nil {
 		return err
 	}
 	fmt.Printf("Model: %s\n\nSign-up, twice for each user: the second time finds the agent of the first.\n", model)

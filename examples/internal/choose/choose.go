@@ -1,4 +1,4 @@
-// Package choose picks a model for the examples: the one that was asked for, or one that the server has.
+// Package choose picks a server and a model for the examples.
 package choose
 
 import (
@@ -10,7 +10,28 @@ import (
 	"strings"
 
 	"github.com/letta-go/letta"
+	"github.com/letta-go/letta/lettatest"
 )
+
+// Closer is what Server's caller closes at the end.
+type Closer interface{ Close() }
+
+type nothing struct{}
+
+func (nothing) Close() {}
+
+// Server returns a client of the server in LETTA_BASE_URL or, if that is not set, of lettatest in this process. It
+// prints which.
+func Server() (*letta.Client, Closer, error) {
+	if url := os.Getenv("LETTA_BASE_URL"); url != "" {
+		fmt.Printf("Server: %s, from LETTA_BASE_URL\n", url)
+		client, err := letta.NewClient()
+		return client, nothing{}, err
+	}
+	server := lettatest.Start()
+	fmt.Println("Server: lettatest, embedded in this process, because LETTA_BASE_URL is not set; it forgets everything at the end")
+	return server.Client(), server, nil
+}
 
 // Model returns the handle that want, or else the environment variable LETTA_MODEL, names; if both are empty, a
 // model of the server. The error for a model that the server lacks names those that it has.
