@@ -99,7 +99,7 @@ type AgentMessageResetParams struct {
 	AddDefaultInitialMessages bool `json:"add_default_initial_messages,omitzero"`
 }
 
-// Reset removes all messages of the agent.
+// Reset empties the agent's context, but for the system message. 0.16.8 still lists the messages as history.
 func (s *AgentMessageService) Reset(ctx context.Context, id AgentID, params *AgentMessageResetParams, opts ...RequestOption) (*AgentState, error) {
 	p := copyOf(params)
 	agent, err := do[*AgentState](ctx, s.core, call{method: http.MethodPatch, path: "/v1/agents/{agent_id}/reset-messages", ids: []any{id}, body: &p}, opts)
