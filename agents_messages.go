@@ -39,7 +39,7 @@ func (s *AgentMessageService) Stream(ctx context.Context, id AgentID, params *Ag
 	}
 	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, body: body, turn: true}
 	return s.core.stream(ctx, string(id), op, params.Background, func(ctx context.Context, run RunID) {
-		_, _ = s.Cancel(ctx, id, &AgentMessageCancelParams{RunIDs: []RunID{run}}, opts...)
+		_, _ = s.Cancel(ctx, id, &AgentMessageCancelParams{RunIDs: []RunID{run}}, withoutFields(opts)...)
 	}, opts)
 }
 
@@ -68,8 +68,11 @@ func (s *AgentMessageService) List(ctx context.Context, id AgentID, params *Agen
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
 func (s *AgentMessageService) ListAll(ctx context.Context, id AgentID, params *AgentMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
-	return history(params, func(p *AgentMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
-		func(p *AgentMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) })
+	p := copyOf(params)
+	types := p.IncludeReturnMessageTypes
+	p.IncludeReturnMessageTypes = nil // a server filters a page after its limit: an empty page would look like the end
+	return ofTypes(types, history(&p, func(p *AgentMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
+		func(p *AgentMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) }))
 }
 
 // Latest gets the newest n messages in one request, oldest first.

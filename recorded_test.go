@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -110,34 +109,37 @@ func TestRecordedPages(t *testing.T) {
 	} {
 		for i, order := range []Order{OrderAsc, OrderDesc} {
 			t.Run(name+" "+string(order), func(t *testing.T) {
-				want := []string{}
-				answers := map[string]json.RawMessage{} // by cursors
-				next := "page2_" + strings.Fields(w.next)[i]
-				for _, variant := range []string{"page1", "page2_after", "page2_before"} {
-					x, ok := apispec.Recording(apispec.ServerV1, w.recording+"."+string(order)+"."+variant)
-					if !ok {
-						continue // conversations have no before
+				recorded := func(variant string) ([]string, apispec.Exchange) {
+					x, ok := apispec.Recording(apispec.ServerV1, w.recording+"."+variant)
+					require.True(t, ok, variant)
+					var rows []struct{ ID string }
+					require.NoError(t, json.Unmarshal(x.Body, &rows))
+					ids := []string{}
+					for _, row := range rows {
+						ids = append(ids, row.ID)
 					}
-					request, err := url.Parse(x.Path)
-					require.NoError(t, err)
-					if variant == "page1" || variant == next {
-						var rows []struct{ ID string }
-						require.NoError(t, json.Unmarshal(x.Body, &rows))
-						if order == OrderDesc && w.oldestFirst {
-							slices.Reverse(rows)
-						}
-						for _, row := range rows {
-							want = append(want, row.ID)
-						}
-					}
-					answers[cursors(request)] = x.Body
+					return ids, x
 				}
+				want, page1 := recorded(string(order) + ".page1")
+				next := strings.Fields(w.next)[i]
+				more, page2 := recorded(string(order) + ".page2_" + next)
+				cursor := want[len(want)-1]
+				if order == OrderDesc && w.oldestFirst { // recorded with the wrong cursor: let the oldest messages come next
+					cursor = want[0]
+					more, page2 = recorded("asc.page1")
+					slices.Reverse(want)
+					slices.Reverse(more)
+				}
+				want = append(want, more...)
 				server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-					body, ok := answers[cursors(r.URL)]
-					if !ok {
-						body = json.RawMessage("[]")
+					switch q := r.URL.Query(); {
+					case !q.Has("after") && !q.Has("before"):
+						_, _ = rw.Write(page1.Body)
+					case q.Get(next) == cursor && !(q.Has("after") && q.Has("before")):
+						_, _ = rw.Write(page2.Body)
+					default:
+						_, _ = io.WriteString(rw, "[]")
 					}
-					_, _ = rw.Write(body)
 				}))
 				defer server.Close()
 				c, err := NewClient(WithBaseURL(server.URL))
@@ -149,8 +151,6 @@ func TestRecordedPages(t *testing.T) {
 		}
 	}
 }
-
-func cursors(u *url.URL) string { return u.Query().Get("after") + " " + u.Query().Get("before") }
 
 func walked[T any](all iter.Seq2[T, error], id func(T) string) (ids []string, err error) {
 	for row, err := range all {

@@ -3,7 +3,6 @@ package letta
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"net/http"
 	"time"
@@ -57,8 +56,8 @@ func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) 
 		if err != nil || run.Ended() {
 			return run, err
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return nil, invalid("runs.wait", "run %s is %s: %w", id, run.Status, errors.Join(ctx.Err(), err))
+		if sleep(ctx, wait) != nil {
+			return nil, invalid("runs.wait", "run %s is %s: %w", id, run.Status, contextError(ctx))
 		}
 	}
 }

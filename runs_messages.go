@@ -2,6 +2,7 @@ package letta
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -56,7 +57,23 @@ func (c *core) attach(ctx context.Context, op call, params *RunMessageStreamPara
 		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
 	}
 	stream := &MessageStream{core: c, opts: opts, pings: cfg.pings, resume: streamRun, runID: run, seq: p.StartingAfter}
-	return stream.start(ctx, op)
+	if run != "" {
+		stream.turn.turn.RunIDs = []RunID{run}
+	}
+	if _, err = stream.start(ctx, op); err == nil {
+		return stream, nil
+	}
+	if run == "" || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return nil, err
+	}
+	// To a request for what comes after the end of a run, 0.16.8 does not even send headers.
+	ended, runErr := do[*Run](ctx, c, retrieveRun(run), withoutFields(opts))
+	if runErr != nil || !ended.Ended() {
+		return nil, err
+	}
+	stream.turn.turn.StopReason.StopReason = ended.StopReason
+	_ = stream.end(stream.turn.ending(stream))
+	return stream, nil
 }
 
 // RunMessageStreamParams say where to begin, and for Conversations.Messages.Resume of which turn.
@@ -70,8 +87,8 @@ type RunMessageStreamParams struct {
 	// PollInterval is how long the server waits for new events, in seconds; its default is 0.1.
 	PollInterval float64 `json:"poll_interval,omitzero"`
 	RunID        RunID   `json:"run_id,omitzero"`
-	// StartingAfter is the sequence number of the last event that is known. If that was the last of an ended run, 0.16.8
-	// does not answer.
+	// StartingAfter is the sequence number of the last event that is known. If nothing comes after it, 0.16.8 does not
+	// answer; the run is then looked at after the timeout, by its id.
 	StartingAfter int `json:"starting_after,omitzero"`
 }
 

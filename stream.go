@@ -228,7 +228,9 @@ func (s *MessageStream) Close() error {
 	s.cancel(ErrStreamClosed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conn.close(ErrStreamClosed)
+	if s.conn != nil {
+		s.conn.close(ErrStreamClosed)
+	}
 	if s.release != nil {
 		s.release()
 	}
@@ -389,7 +391,7 @@ func (s *MessageStream) reconnect(failure *StreamError) error {
 				return s.failure(contextError(s.ctx))
 			}
 		}
-		conn, err := s.core.connect(s.ctx, s.resume(s.runID, s.seq), append(s.opts[:len(s.opts):len(s.opts)], headersWithin(resumeTimeout)))
+		conn, err := s.core.connect(s.ctx, s.resume(s.runID, s.seq), append(withoutFields(s.opts), headersWithin(resumeTimeout)))
 		var apiErr *APIError
 		switch {
 		case err == nil:
@@ -408,7 +410,7 @@ func (s *MessageStream) reconnect(failure *StreamError) error {
 			return failure
 		case errors.Is(err, context.DeadlineExceeded):
 			// To a request for what comes after the end of a run, 0.16.8 does not even send headers.
-			if run, runErr := do[*Run](s.ctx, s.core, retrieveRun(s.runID), s.opts); runErr == nil && run.Ended() {
+			if run, runErr := do[*Run](s.ctx, s.core, retrieveRun(s.runID), withoutFields(s.opts)); runErr == nil && run.Ended() {
 				s.turn.turn.StopReason.StopReason = run.StopReason
 				return s.end(s.turn.ending(s))
 			}
