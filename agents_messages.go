@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -157,6 +158,9 @@ func (c *core) lockTurn(ctx context.Context, key string, opts []RequestOption) (
 	if err != nil || !cfg.turnLock {
 		return func() {}, err
 	}
+	if ctx == nil {
+		return nil, errors.New("the context is nil")
+	}
 	return c.turns.lock(ctx, key)
 }
 
@@ -259,6 +263,10 @@ func checkInput(operation string, messages []MessageInput, input Content) ([]Mes
 			sent := *m
 			messages[i] = &sent
 			fillOtid(&sent.Otid)
+		case *UnknownMessageInput:
+			if m == nil {
+				return nil, invalid(operation, "messages[%d] is nil", i)
+			}
 		case nil:
 			return nil, invalid(operation, "messages[%d] is nil", i)
 		}
@@ -434,7 +442,7 @@ func (r *LettaResponse) PendingCalls() []ToolCall {
 	for _, m := range r.Messages {
 		switch m := m.(type) {
 		case *ApprovalRequestMessage:
-			calls = append(calls, m.Calls()...)
+			calls = callsOf(append(calls, m.Calls()...), nil)
 		case *ToolReturnMessage:
 			calls = slices.DeleteFunc(calls, func(c ToolCall) bool {
 				return c.ToolCallID == m.ToolCallID || slices.ContainsFunc(m.ToolReturns, func(r ToolReturn) bool { return r.ToolCallID == c.ToolCallID })
@@ -447,11 +455,18 @@ func (r *LettaResponse) PendingCalls() []ToolCall {
 // Calls are the calls that the message asks about.
 func (m *ApprovalRequestMessage) Calls() []ToolCall { return callsOf(m.ToolCalls, m.ToolCall) }
 
+// callsOf are the calls of a message, each once.
 func callsOf(calls []ToolCall, older *ToolCall) []ToolCall {
 	if len(calls) == 0 && older != nil {
 		return []ToolCall{*older}
 	}
-	return calls
+	var once []ToolCall
+	for _, c := range calls {
+		if !slices.ContainsFunc(once, func(have ToolCall) bool { return have.ToolCallID == c.ToolCallID }) {
+			once = append(once, c)
+		}
+	}
+	return once
 }
 
 // Complete reports whether the turn ended as it should: not by an error, a limit of the account or a context that is

@@ -22,7 +22,7 @@ var (
 
 // Pending gets the message that asks for approval, nil if nothing waits.
 func (s *AgentMessageService) Pending(ctx context.Context, id AgentID, opts ...RequestOption) (*ApprovalRequestMessage, error) {
-	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &AgentRetrieveParams{Include: []AgentInclude{AgentIncludePendingApproval}}), opts)
+	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &AgentRetrieveParams{Include: []AgentInclude{AgentIncludePendingApproval}}), withoutFields(opts))
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +118,9 @@ func NewTool[In, Out any](name, description string, f func(context.Context, In) 
 	}
 	call := func(ctx context.Context, arguments json.RawMessage) (string, error) {
 		var in In
+		if len(arguments) == 0 {
+			arguments = json.RawMessage("{}") // what some models write for none
+		}
 		if err := json.Unmarshal(arguments, &in); err != nil {
 			return "", fmt.Errorf("the arguments do not fit: %w", err)
 		}
@@ -162,6 +165,12 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		tools[tool.Name] = tool
 		p.ClientTools = append(p.ClientTools, tool.ClientTool)
 	}
+	release, err := s.core.lockTurn(ctx, string(id), opts)
+	if err != nil {
+		return nil, invalid(operation, "%w", err)
+	}
+	defer release() // the lock is for all rounds
+	opts = append(slices.Clip(opts), requestOption(func(c *config) error { c.turnLock = false; return nil }))
 	rounds := run.MaxRounds
 	if rounds <= 0 {
 		rounds = 10
@@ -175,6 +184,8 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		whole.add(response)
 		calls := response.PendingCalls()
 		switch {
+		case len(calls) == 0 && response.StopReason.StopReason == StopReasonRequiresApproval:
+			return whole, invalid(operation, "%w, for calls that IncludeReturnMessageTypes hides", ErrPendingApproval)
 		case len(calls) == 0:
 			return whole, nil
 		case round == rounds:
@@ -190,8 +201,9 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 				if decision == nil {
 					return whole, invalid(operation, "call %s of %s: %w", c.ToolCallID, c.Name, ErrPendingApproval)
 				}
-				decision.ToolCallID = c.ToolCallID
-				answers[i] = decision
+				answer := *decision
+				answer.ToolCallID = c.ToolCallID
+				answers[i] = &answer
 			}
 		}
 		var running sync.WaitGroup
@@ -222,13 +234,14 @@ func (t *FuncTool) run(ctx context.Context, c ToolCall) *ToolReturn {
 	}
 	done := make(chan outcome, 1) // a function that does not heed its context must not hold up the turn
 	go func() {
+		o := outcome{err: errors.New("the tool did not return")} // but ended its goroutine
 		defer func() {
 			if p := recover(); p != nil {
-				done <- outcome{err: fmt.Errorf("the tool panicked: %v", p)}
+				o.err = fmt.Errorf("the tool panicked: %v", p)
 			}
+			done <- o
 		}()
-		text, err := t.call(ctx, json.RawMessage(c.Arguments))
-		done <- outcome{text, err}
+		o.text, o.err = t.call(ctx, json.RawMessage(c.Arguments))
 	}()
 	var o outcome
 	select {

@@ -20,6 +20,11 @@ import (
 // marshal encodes a request body or a public type. Invalid UTF-8 is an error, not a silent replacement.
 func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }
 
+// isJSON reports whether data is one whole JSON value.
+func isJSON(data []byte) bool {
+	return jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
 // marshalForeign encodes a type of the caller, by the rules of encoding/json, except that invalid UTF-8 is an error.
 func marshalForeign(v any) ([]byte, error) {
 	return json.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
@@ -145,7 +150,7 @@ func (u *union[T]) read(raw []byte) (T, error) {
 		if err = unmarshal(raw, p); err == nil {
 			return p.(T), nil
 		}
-	} else if !jsontext.Value(raw).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+	} else if !isJSON(raw) {
 		err = errors.New("it is no JSON")
 	}
 	return u.unknown(kind, stdjson.RawMessage(bytes.Clone(raw))), err

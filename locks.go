@@ -41,7 +41,7 @@ func (l *keyedLock[K]) lock(ctx context.Context, key K) (unlock func(), err erro
 		return func() { h.free <- struct{}{}; leave() }, nil
 	case <-ctx.Done():
 		leave()
-		return nil, context.Cause(ctx)
+		return nil, contextError(ctx)
 	}
 }
 

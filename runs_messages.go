@@ -2,7 +2,6 @@ package letta
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -60,20 +59,7 @@ func (c *core) attach(ctx context.Context, op call, params *RunMessageStreamPara
 	if run != "" {
 		stream.turn.turn.RunIDs = []RunID{run}
 	}
-	if _, err = stream.start(ctx, op); err == nil {
-		return stream, nil
-	}
-	if run == "" || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-		return nil, err
-	}
-	// To a request for what comes after the end of a run, 0.16.8 does not even send headers.
-	ended, runErr := do[*Run](ctx, c, retrieveRun(run), withoutFields(opts))
-	if runErr != nil || !ended.Ended() {
-		return nil, err
-	}
-	stream.turn.turn.StopReason.StopReason = ended.StopReason
-	_ = stream.end(stream.turn.ending(stream))
-	return stream, nil
+	return stream.start(ctx, op)
 }
 
 // RunMessageStreamParams say where to begin, and for Conversations.Messages.Resume of which turn.
@@ -87,17 +73,20 @@ type RunMessageStreamParams struct {
 	// PollInterval is how long the server waits for new events, in seconds; its default is 0.1.
 	PollInterval float64 `json:"poll_interval,omitzero"`
 	RunID        RunID   `json:"run_id,omitzero"`
-	// StartingAfter is the sequence number of the last event that is known. If nothing comes after it, 0.16.8 does not
-	// answer; the run is then looked at after the timeout, by its id.
+	// StartingAfter is the sequence number of the last event that is known; 0 for none.
 	StartingAfter int `json:"starting_after,omitzero"`
 }
 
+// body asks for the known event once more, which the stream drops: to a request for what comes after the end of a run,
+// 0.16.8 answers nothing at all, not even headers, as a server does that is merely slow.
 func (p *RunMessageStreamParams) body() any {
 	type fields RunMessageStreamParams
+	sent := fields(*p)
+	sent.StartingAfter = max(0, p.StartingAfter-1)
 	return &struct {
 		*fields
 		IncludePings bool `json:"include_pings"`
-	}{(*fields)(p), true}
+	}{&sent, true}
 }
 
 // RunMessageListParams page the messages of a run.

@@ -33,12 +33,14 @@ var (
 
 // StreamError is the failure of a stream that had begun. What came before it is in Result.
 type StreamError struct {
-	Type    string // the server's error_type, such as llm_rate_limit; for a turn that ended badly without more words, its stop reason
-	Message string
-	Detail  string
-	RunID   RunID // empty if the stream failed before the server named the run
-	LastSeq int   // sequence number of the last frame of a background run
-	Err     error // ErrStreamTruncated, ErrStreamIdle, a context's or a decode error; nil if the server reported the failure
+	// Type is the server's error_type, such as llm_rate_limit; of a turn that ended badly without more words, the stop reason.
+	Type    string `json:"error_type,omitzero"`
+	Message string `json:"message,omitzero"`
+	Detail  string `json:"detail,omitzero"`
+	RunID   RunID  `json:"run_id,omitzero"` // empty if the stream failed before the server named the run
+	LastSeq int    `json:"seq_id,omitzero"` // of the last frame of a background run
+	// Err is ErrStreamTruncated, ErrStreamIdle, a context's or a decode error; nil if the server reported the failure.
+	Err error `json:"-"`
 }
 
 func (e *StreamError) Error() string {
@@ -101,8 +103,8 @@ func (c *connection) close(cause error) {
 	_ = c.body.Close()
 }
 
-// connect sends a call whose answer is a stream. The call's timeout bounds the wait for the headers; after them,
-// every byte resets the idle timer.
+// connect sends a call whose answer is a stream. The call's timeout bounds the wait for the headers, the idle timeout
+// each wait for bytes after them.
 func (c *core) connect(ctx context.Context, op call, opts []RequestOption) (*connection, error) {
 	cfg, err := c.configure(opts)
 	if err != nil {
@@ -128,7 +130,7 @@ func (c *core) connect(ctx context.Context, op call, opts []RequestOption) (*con
 		err = x.fail(ctx, err)
 	case x.ended:
 		err = x.decode(resp, nil, true)
-	case !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
+	case !strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "text/event-stream"):
 		err = newDecodeError(x, resp, nil, errors.New("it is no event stream"))
 		_ = resp.Body.Close()
 	}
@@ -136,7 +138,7 @@ func (c *core) connect(ctx context.Context, op call, opts []RequestOption) (*con
 		cancel(nil)
 		return nil, err
 	}
-	idle := afterFunc(cfg.idleTimeout, func() { cancel(fmt.Errorf("%w: nothing for %v", ErrStreamIdle, cfg.idleTimeout)) })
+	idle := afterFunc(0, func() { cancel(fmt.Errorf("%w: nothing for %v", ErrStreamIdle, cfg.idleTimeout)) })
 	body := &watched{resp.Body, idle, cfg.idleTimeout}
 	return &connection{ctx, cancel, body, sse.NewReader(body, cfg.maxEvent)}, nil
 }
@@ -149,7 +151,7 @@ func afterFunc(d time.Duration, f func()) *time.Timer {
 	return time.AfterFunc(d, f)
 }
 
-// watched resets a timer with every byte.
+// watched runs a timer while a Read waits; not while the caller is busy with what came.
 type watched struct {
 	io.ReadCloser
 	idle    *time.Timer
@@ -157,11 +159,11 @@ type watched struct {
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.ReadCloser.Read(p)
-	if n > 0 && w.timeout > 0 {
+	if w.timeout > 0 {
 		w.idle.Reset(w.timeout)
+		defer w.idle.Stop()
 	}
-	return n, err
+	return w.ReadCloser.Read(p)
 }
 
 func (w *watched) Close() error {
@@ -190,7 +192,7 @@ func (s *MessageStream) start(ctx context.Context, op call) (*MessageStream, err
 // Result.
 func (s *MessageStream) Events() iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		defer s.Close()
+		defer s.leave()
 		for {
 			switch message, err := s.next(); {
 			case err != nil:
@@ -237,9 +239,21 @@ func (s *MessageStream) Close() error {
 	return nil
 }
 
+// leave ends the reading, and stops the run if WithCancelOnDone asks for it and the server has not ended it.
+func (s *MessageStream) leave() {
+	if s.abandon != nil && s.parent.Err() != nil && s.turn.failure == nil && s.turn.turn.StopReason.StopReason == "" {
+		s.abandon(context.WithoutCancel(s.parent), s.runID)
+		s.abandon = nil
+	}
+	_ = s.Close()
+}
+
 // next returns the next message to show, nil at the end.
 func (s *MessageStream) next() (Message, error) {
 	for !s.ended {
+		if s.ctx.Err() != nil {
+			return nil, s.end(s.failure(contextError(s.ctx)))
+		}
 		event, err := s.conn.events.Next()
 		if err == nil && string(bytes.TrimSpace(event.Data)) == "[DONE]" {
 			s.drain()
@@ -267,9 +281,6 @@ func (s *MessageStream) next() (Message, error) {
 // end keeps how the stream ended, and lets go of its connection.
 func (s *MessageStream) end(err error) error {
 	s.ended, s.err = true, err
-	if s.abandon != nil && s.parent.Err() != nil {
-		s.abandon(context.WithoutCancel(s.parent), s.runID)
-	}
 	_ = s.Close()
 	return err
 }
@@ -284,6 +295,9 @@ func (s *MessageStream) drain() {
 // handle takes one event, and returns a message to show or nil.
 func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	turn := &s.turn.turn
+	if event.Partial && !isJSON(event.Data) {
+		return nil, s.failure(ErrStreamTruncated)
+	}
 	switch kind := stringField(event.Data, "message_type"); {
 	case kind == "stop_reason":
 		return nil, s.decode(event.Data, &turn.StopReason)
@@ -352,8 +366,8 @@ func (s *MessageStream) report(data []byte) {
 	}
 	if s.turn.turn.Complete() {
 		s.turn.turn.Warnings = append(s.turn.turn.Warnings, e)
-	} else {
-		s.turn.failure = e
+	} else if s.turn.failure == nil {
+		s.turn.failure = e // of two, the first has the words
 	}
 }
 
@@ -382,7 +396,7 @@ func (s *MessageStream) cut(err error) error {
 	return s.reconnect(failure)
 }
 
-// reconnect goes on with a background run after its last frame.
+// reconnect goes on with a background run at its last frame.
 func (s *MessageStream) reconnect(failure *StreamError) error {
 	for s.fruitless < maxResumes {
 		if s.fruitless++; s.fruitless > 1 {
@@ -408,12 +422,6 @@ func (s *MessageStream) reconnect(failure *StreamError) error {
 		case errors.As(err, &apiErr) && apiErr.StatusCode < 500 && apiErr.StatusCode != http.StatusTooManyRequests:
 			failure.Err = fmt.Errorf("%w; %w: %w", failure.Err, ErrNotResumable, err)
 			return failure
-		case errors.Is(err, context.DeadlineExceeded):
-			// To a request for what comes after the end of a run, 0.16.8 does not even send headers.
-			if run, runErr := do[*Run](s.ctx, s.core, retrieveRun(s.runID), withoutFields(s.opts)); runErr == nil && run.Ended() {
-				s.turn.turn.StopReason.StopReason = run.StopReason
-				return s.end(s.turn.ending(s))
-			}
 		}
 		if s.fruitless == maxResumes {
 			failure.Err = fmt.Errorf("%w; %w: %w", failure.Err, ErrNotResumable, err)
@@ -447,8 +455,20 @@ func contextError(ctx context.Context) error {
 // Turn is a whole turn of an agent, read from a stream.
 type Turn struct {
 	LettaResponse
-	RunIDs   []RunID
-	Warnings []*StreamError // failures after the turn was complete
+	RunIDs   []RunID        `json:"run_ids,omitzero"`
+	Warnings []*StreamError `json:"warnings,omitzero"` // failures after the turn was complete
+}
+
+// UnmarshalJSON reads messages of all kinds.
+func (t *Turn) UnmarshalJSON(data []byte) error { return unmarshal(data, t) }
+
+func (t *Turn) plain() any {
+	type response LettaResponse
+	return &struct {
+		*response
+		RunIDs   *[]RunID        `json:"run_ids,omitzero"`
+		Warnings *[]*StreamError `json:"warnings,omitzero"`
+	}{(*response)(&t.LettaResponse), &t.RunIDs, &t.Warnings}
 }
 
 // accumulator joins the pieces of a stream of tokens, in time linear in their length.
