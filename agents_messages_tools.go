@@ -159,7 +159,7 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 	p.ClientTools = slices.Clone(params.ClientTools)
 	tools := map[string]*FuncTool{}
 	for i, tool := range run.Tools {
-		if tool == nil || tool.call == nil || tools[tool.Name] != nil {
+		if tool == nil || tool.call == nil || slices.ContainsFunc(p.ClientTools, func(c ClientTool) bool { return c.Name == tool.Name }) {
 			return nil, invalid(operation, "tools[%d] is not made by NewTool, or its name comes twice", i)
 		}
 		tools[tool.Name] = tool

@@ -32,7 +32,7 @@ import (
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("LETTA_API_KEY")
 	_ = os.Unsetenv("LETTA_BASE_URL")
-	_ = flag.Set("test.parallel", "32") // the tests mostly wait; a -parallel of the command line wins
+	_ = flag.Set("test.parallel", "12") // the tests mostly wait; a -parallel of the command line wins
 	code := m.Run()
 	http.DefaultClient.CloseIdleConnections()
 	if fuzz := flag.Lookup("test.fuzz"); code == 0 && (fuzz == nil || fuzz.Value.String() == "") {

@@ -142,12 +142,18 @@ func (u *union[T]) decode(dec *jsontext.Decoder, v *T) error {
 }
 
 // read is decode for an object that stands alone. With an error it still returns the unknown variant.
-func (u *union[T]) read(raw []byte) (T, error) {
-	kind := stringField(raw, u.field)
+func (u *union[T]) read(raw []byte) (T, error) { return u.readAs(stringField(raw, u.field), raw) }
+
+// readAs is read for a kind that is known already.
+func (u *union[T]) readAs(kind string, raw []byte) (T, error) {
 	var err error
 	if t, ok := u.variants[kind]; ok {
 		p := reflect.New(t).Interface()
-		if err = unmarshal(raw, p); err == nil {
+		target := p
+		if v, ok := p.(plainer); ok {
+			target = v.plain() // as the engine does, but without looking for it
+		}
+		if err = unmarshal(raw, target); err == nil {
 			return p.(T), nil
 		}
 	} else if !isJSON(raw) {
@@ -171,9 +177,12 @@ func stringField(object []byte, name string) string {
 			if i = endOfString(object, i); i < 0 {
 				return ""
 			}
-			rest := bytes.TrimLeft(object[i+1:], " \t\r\n")
-			if depth != 1 || len(rest) == 0 || rest[0] != ':' || string(object[start+1:i]) != name {
+			if depth != 1 || string(object[start+1:i]) != name {
 				continue
+			}
+			rest := bytes.TrimLeft(object[i+1:], " \t\r\n")
+			if len(rest) == 0 || rest[0] != ':' {
+				continue // it is a value
 			}
 			rest = bytes.TrimLeft(rest[1:], " \t\r\n")
 			if len(rest) == 0 || rest[0] != '"' {

@@ -29,6 +29,7 @@ var (
 	ErrStreamIdle      = errors.New("the stream fell silent")            // not even a ping within the idle timeout
 	ErrStreamClosed    = errors.New("the stream was closed")             // by Close
 	ErrNotResumable    = errors.New("the run cannot be resumed")         // as well as ErrStreamTruncated or ErrStreamIdle
+	ErrEventTooLarge   = sse.ErrTooLarge                                 // see WithMaxEvent
 )
 
 // StreamError is the failure of a stream that had begun. What came before it is in Result.
@@ -298,7 +299,8 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	if event.Partial && !isJSON(event.Data) {
 		return nil, s.failure(ErrStreamTruncated)
 	}
-	switch kind := stringField(event.Data, "message_type"); {
+	kind := stringField(event.Data, "message_type")
+	switch {
 	case kind == "stop_reason":
 		return nil, s.decode(event.Data, &turn.StopReason)
 	case kind == "usage_statistics":
@@ -309,12 +311,15 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	case kind == "" && event.Name != "":
 		return nil, nil // such as cancelled; a stop reason follows
 	}
-	message, err := messages.read(event.Data) // in one pass: a scan of the first fields finds the variant
+	message, err := messages.readAs(kind, event.Data) // in one pass: a scan of the first fields found the kind
 	if err != nil {
 		return nil, s.undecodable(event.Data, err)
 	}
 	common := message.Common()
 	if common.RunID != "" && common.RunID != s.runID {
+		if s.runID != "" {
+			s.seq = 0 // another run counts anew
+		}
 		s.runID = common.RunID
 		turn.RunIDs = appendNew(turn.RunIDs, common.RunID)
 	}
