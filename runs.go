@@ -51,13 +51,21 @@ func (s *RunService) Stream(ctx context.Context, id RunID, after int, opts ...Re
 // Wait asks for the run until it has ended, and returns it: completed, failed or cancelled. The context bounds the
 // wait.
 func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) (*Run, error) {
+	status := RunStatus("")
 	for wait := 250 * time.Millisecond; ; wait = min(wait*3/2, 5*time.Second) {
 		run, err := s.Retrieve(ctx, id, opts...)
-		if err != nil || run.Ended() {
-			return run, err
+		if err == nil && run.Ended() {
+			return run, nil
 		}
-		if sleep(ctx, wait) != nil {
-			return nil, invalid("runs.wait", "run %s is %s: %w", id, run.Status, contextError(ctx))
+		if err == nil {
+			status = run.Status
+			_ = sleep(ctx, wait)
+		}
+		switch {
+		case ctx != nil && ctx.Err() != nil && status != "":
+			return nil, invalid("runs.wait", "run %s is %s: %w", id, status, contextError(ctx))
+		case err != nil:
+			return nil, err
 		}
 	}
 }

@@ -31,16 +31,12 @@ type agent struct {
 	blocks           []string
 	tools            []string
 	secrets          []secret
-	messages         []message
+	messages         []*message // in context
+	history          []*message // all that were ever stored, of conversations too
+	last             string     // the id of the newest run
 }
 
 type secret struct{ id, key, value string }
-
-type message struct {
-	id, otid, role, text string
-	model                any
-	created              time.Time
-}
 
 var agentTypes = []string{
 	"memgpt_agent", "memgpt_v2_agent", typeV1, "react_agent", "workflow_agent", "split_thread_agent", "sleeptime_agent", "voice_convo_agent",
@@ -344,6 +340,11 @@ func (s *Server) state(a *agent, in include) map[string]any {
 		m["secrets"] = secrets
 	}
 	m["tool_exec_environment_variables"] = m["secrets"]
+	if in["agent.pending_approval"] {
+		if last := pending(a.messages); last != nil {
+			m["pending_approval"] = last.request()
+		}
+	}
 	m["memory"] = memory
 	return m
 }
@@ -483,31 +484,33 @@ func (s *Server) newAgent(o object) (*agent, *answer) {
 	if slices.Contains(a.tags, subagentTag) {
 		a.fields["hidden"] = true
 	}
-	a.messages = s.firstMessages(a, o, kind)
+	s.firstMessages(a, o, kind)
 	s.agents[a.id] = a
 	return a, nil
 }
 
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
-func (s *Server) firstMessages(a *agent, o object, kind string) []message {
+func (s *Server) firstMessages(a *agent, o object, kind string) {
 	now := s.now()
-	model := get[map[string]any](a.fields, "llm_config")["model"]
-	add := func(role, text string) message { return message{newID("message"), uuid(), role, text, model, now} }
-	out := []message{add("system", s.compile(a, now))}
+	add := func(role, text string) {
+		s.keep(a, &a.messages, &message{otid: uuid(), role: role, text: text})
+	}
+	add("system", s.compile(a, now))
 	switch {
 	case o.has("initial_message_sequence"):
 		for _, v := range get[[]any](o, "initial_message_sequence") {
 			m := v.(object)
 			content, _ := m["content"].(string)
-			out = append(out, add(m.str("role"), content))
+			add(m.str("role"), content)
 			if m.str("role") == "assistant" {
-				out = append(out, add("tool", "sent"))
+				add("tool", "sent")
 			}
 		}
 	case kind != typeV1 && kind != "sleeptime_agent" && kind != "voice_sleeptime_agent":
-		out = append(out, add("assistant", "ready"), add("tool", "sent"), add("user", "login"))
+		add("assistant", "ready")
+		add("tool", "sent")
+		add("user", "login")
 	}
-	return out
 }
 
 // labelled finds, among block ids, those whose label is that of b: an agent has one block per label.
@@ -629,7 +632,7 @@ func (s *Server) updateAgent(c *call) answer {
 	}
 	if o.has("message_ids") {
 		keep := o.strs("message_ids")
-		a.messages = slices.DeleteFunc(a.messages, func(m message) bool { return !slices.Contains(keep, m.id) })
+		a.messages = slices.DeleteFunc(a.messages, func(m *message) bool { return !slices.Contains(keep, m.id) })
 	}
 	return ok(s.state(a, everything()))
 }
@@ -677,6 +680,7 @@ func (s *Server) deleteAgent(c *call) answer {
 	if s.agents[c.id] == nil {
 		return notFound("Agent", c.id)
 	}
+	s.forget(s.agents[c.id])
 	delete(s.agents, c.id) // its blocks stay
 	return ok(map[string]any{"message": "Agent id=" + c.id + " successfully deleted"})
 }
@@ -791,7 +795,7 @@ func (s *Server) recompileAgent(c *call) answer {
 	if len(a.messages) == 0 {
 		return fail(http.StatusNotFound, "No system message found for agent '%s'", c.id)
 	}
-	m := &a.messages[0]
+	m := a.messages[0]
 	at := m.created
 	if get[bool](o, "update_timestamp") {
 		at = s.now()
@@ -1013,16 +1017,16 @@ func (s *Server) importAgents(c *call) answer {
 		if problem != nil {
 			return fail(http.StatusBadRequest, "Import failed: %v", problem.body.(map[string]any)["detail"])
 		}
-		a.messages = s.importMessages(spec)
+		s.importMessages(a, spec)
 		made = append(made, a.id)
 	}
 	return ok(map[string]any{"agent_ids": made})
 }
 
 // importMessages takes over the messages that were in context.
-func (s *Server) importMessages(spec map[string]any) []message {
+func (s *Server) importMessages(a *agent, spec map[string]any) {
+	s.forget(a)
 	keep := object(spec).strs("in_context_message_ids")
-	var out []message
 	for _, v := range get[[]any](spec, "messages") {
 		m, _ := v.(map[string]any)
 		if !slices.Contains(keep, object(m).str("id")) {
@@ -1034,9 +1038,8 @@ func (s *Server) importMessages(spec map[string]any) []message {
 				text += object(part).str("text")
 			}
 		}
-		out = append(out, message{newID("message"), object(m).str("otid"), object(m).str("role"), text, m["model"], s.now()})
+		s.keep(a, &a.messages, &message{otid: object(m).str("otid"), role: object(m).str("role"), text: text, model: m["model"]})
 	}
-	return out
 }
 
 func mapped(list any, ids map[string]string) []any {

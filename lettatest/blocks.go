@@ -150,12 +150,17 @@ func (s *Server) updateBlock(c *call) answer {
 	if o.has("tags") {
 		b.tags = replace(b.tags, o.strs("tags"))
 	}
+	s.recompile(b)
+	return ok(b.state(shownTags(o, b.tags)))
+}
+
+// recompile renews the system prompts that show a block.
+func (s *Server) recompile(b *block) {
 	for _, a := range s.agents {
 		if slices.Contains(a.blocks, b.id) && len(a.messages) > 0 {
 			a.messages[0].text = s.compile(a, s.now())
 		}
 	}
-	return ok(b.state(shownTags(o, b.tags)))
 }
 
 func (s *Server) retrieveBlock(c *call) answer {
@@ -292,4 +297,101 @@ func (s *Server) listBlockAgents(c *call) answer {
 		in[r] = true
 	}
 	return s.showAgents(rows, func(a *agent) cursor { return cursor{a.created, a.id} }, o, o.str("order") == "asc", in)
+}
+
+// agentBlock answers for the blocks of an agent: with a block, or with what is wrong.
+func (s *Server) agentBlock(c *call) (*agent, *block, answer) {
+	c.needID("agent")
+	if a, bad := c.failed(); bad {
+		return nil, nil, a
+	}
+	a := s.agents[c.id]
+	if a == nil {
+		return nil, nil, notFound("Agent", c.id)
+	}
+	for _, id := range a.blocks {
+		if b := s.blocks[id]; b.id == c.sub || b.fields["label"] == c.sub {
+			return a, b, answer{}
+		}
+	}
+	return a, nil, fail(http.StatusNotFound, "No block with label '%s' found for agent '%s'", c.sub, c.id)
+}
+
+func (s *Server) retrieveAgentBlock(c *call) answer {
+	_, b, problem := s.agentBlock(c)
+	if b == nil {
+		return problem
+	}
+	return ok(b.state(shownTags(nil, b.tags)))
+}
+
+func (s *Server) updateAgentBlock(c *call) answer {
+	o := c.body(blockFields)
+	_, b, problem := s.agentBlock(c)
+	if b == nil {
+		return problem
+	}
+	if problem := s.set(b, o); problem != nil {
+		return *problem
+	}
+	s.recompile(b)
+	return ok(b.state(shownTags(o, b.tags)))
+}
+
+func (s *Server) listAgentBlocks(c *call) answer {
+	o := c.params(pageFields)
+	a, _, problem := s.agentBlock(c)
+	if a == nil {
+		return problem
+	}
+	var rows []*block
+	for _, id := range a.blocks {
+		rows = append(rows, s.blocks[id])
+	}
+	rows, bad := page(rows, func(b *block) cursor { return cursor{b.created, b.id} },
+		func(id string) (*block, bool) { b := s.blocks[id]; return b, b != nil }, o, o.str("order") == "asc")
+	if bad {
+		return databaseError()
+	}
+	out := make([]any, len(rows))
+	for i, b := range rows {
+		out[i] = b.state(shownTags(nil, b.tags))
+	}
+	return ok(out)
+}
+
+func (s *Server) attachBlock(c *call) answer {
+	a, attached, problem := s.agentBlock(c)
+	b := s.blocks[c.sub]
+	switch {
+	case a == nil:
+		return problem
+	case b == nil:
+		return notFound("Block", c.sub)
+	case attached == nil || attached.id != b.id:
+		if slices.ContainsFunc(a.blocks, s.labelled(b)) {
+			return fail(http.StatusConflict, "A unique constraint was violated for Agent. Check your input for duplicates: "+
+				"(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class 'asyncpg.exceptions.UniqueViolationError'>: "+
+				"duplicate key value violates unique constraint \"unique_label_per_agent\"\n"+
+				"DETAIL:  Key (agent_id, block_label)=(%s, %s) already exists.", a.id, b.fields.str("label"))
+		}
+		a.blocks, a.updated = append(a.blocks, b.id), s.now()
+		s.recompile(b)
+	}
+	return ok(s.state(a, everything()))
+}
+
+func (s *Server) detachBlock(c *call) answer {
+	a, b, problem := s.agentBlock(c)
+	switch {
+	case a == nil:
+		return problem
+	case b == nil || b.id != c.sub:
+		return fail(http.StatusNotFound, "No block with id '%s' found for agent '%s' with actor id: '%s'", c.sub, c.id, userID)
+	}
+	a.blocks, a.updated = slices.DeleteFunc(a.blocks, func(id string) bool { return id == b.id }), s.now()
+	if len(a.messages) > 0 {
+		a.messages[0].text = s.compile(a, a.updated)
+	}
+	return ok(s.state(a, everything()))
 }

@@ -37,6 +37,11 @@ func WithPassword(password string) Option { return func(s *Server) { s.password 
 // WithModels replaces the language models that the server offers; a handle reads provider/name.
 func WithModels(handles ...string) Option { return func(s *Server) { s.handles = handles } }
 
+// WithPingInterval sets after how much silence a stream sends a ping. The default is 20 s, as on the real server.
+func WithPingInterval(d time.Duration) Option {
+	return func(s *Server) { s.pingInterval = max(d, time.Millisecond) }
+}
+
 // WithAddr sets the listen address; the default is a free port of the loopback interface.
 func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
 
@@ -54,10 +59,13 @@ type Request struct {
 type Server struct {
 	addr, password string
 	handles        []string
+	pingInterval   time.Duration
 
 	listener net.Listener
 	http     *http.Server
 	done     chan struct{}
+	ctx      context.Context // of every turn
+	quit     context.CancelFunc
 	running  sync.WaitGroup
 
 	mu       sync.Mutex // guards all that follows
@@ -70,6 +78,15 @@ type Server struct {
 	tools    []tool
 	models   []map[string]any
 	embedder []map[string]any
+
+	script        func(Turn) Reply
+	functions     map[string]func(string) (string, error) // tools by name
+	messages      map[string]*message
+	conversations map[string]*conversation
+	runs          map[string]*run
+	steps         map[string]*step
+	locks         map[string]*run   // the runs that keep conversations busy, by the id of a conversation or agent
+	otids         map[string]string // run ids
 }
 
 // NewServer starts a server that closes itself when the test ends.
@@ -98,14 +115,27 @@ func Listen(opts ...Option) (*Server, error) {
 	s := &Server{
 		addr:    "127.0.0.1:0",
 		handles: defaultModels,
-		done:    make(chan struct{}),
-		agents:  map[string]*agent{},
-		blocks:  map[string]*block{},
-		tools:   baseTools(),
+
+		pingInterval: 20 * time.Second,
+
+		done:   make(chan struct{}),
+		agents: map[string]*agent{},
+		blocks: map[string]*block{},
+		tools:  baseTools(),
+		script: defaultScript,
+
+		functions:     map[string]func(string) (string, error){},
+		messages:      map[string]*message{},
+		conversations: map[string]*conversation{},
+		runs:          map[string]*run{},
+		steps:         map[string]*step{},
+		locks:         map[string]*run{},
+		otids:         map[string]string{},
 	}
 	for _, opt := range opts {
 		opt(s)
 	}
+	s.ctx, s.quit = context.WithCancel(context.Background())
 	s.models, s.embedder = languageModels(s.handles), embeddingModels()
 	var err error
 	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", s.addr); err != nil {
@@ -127,6 +157,7 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	if first {
 		close(s.done)
+		s.quit()
 		_ = s.http.Close()
 	}
 	s.running.Wait()
@@ -180,6 +211,8 @@ type Fault struct {
 
 	Truncate int   // send only so many bytes of the body under the full Content-Length, then cut
 	Pad      int64 // append so many spaces to the body
+
+	Stream *StreamFault // for streams, on which DropMidBody, Truncate and Pad do not act
 }
 
 // Fail adds a fault. It panics when Path is not a pattern for path.Match.
@@ -233,6 +266,9 @@ type answer struct {
 	header  http.Header
 	body    any
 	crashed bool // the server closes the connection afterwards, unannounced
+
+	later  func(context.Context) answer // the answer proper, worked out without the mutex
+	stream *stream                      // sent instead of a body
 }
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
@@ -275,14 +311,25 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			out = real
 		}
 	}
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
 	maps.Copy(out.header, fault.Header)
 	if !s.wait(r.Context(), fault.Delay) {
 		panic(http.ErrAbortHandler)
 	}
-	if fault.Drop != DropAfterRead {
+	answered := func() {
 		s.mu.Lock()
 		entry.Status = out.status
 		s.mu.Unlock()
+	}
+	if out.stream != nil && fault.Drop != DropAfterRead {
+		maps.Copy(w.Header(), out.header)
+		s.send(w, r, out.stream, fault.Stream, answered)
+		return
+	}
+	if fault.Drop != DropAfterRead {
+		answered()
 	}
 
 	send := len(out.body)
@@ -329,6 +376,7 @@ type reply struct {
 	header  http.Header
 	body    []byte
 	crashed bool
+	stream  *stream
 }
 
 // write sends the head for the whole body, the first n bytes of the body, and the padding if the body is whole.
@@ -375,6 +423,7 @@ func cut(w http.ResponseWriter, send func(io.Writer), reset bool) {
 type call struct {
 	*http.Request
 	id    string // the {id} of the path
+	sub   string // the {sub} of the path
 	query url.Values
 	raw   []byte
 	data  any // the decoded JSON body
@@ -399,6 +448,18 @@ var routes = []route{
 	{"GET", "/v1/agents/{id}", (*Server).retrieveAgent, false},
 	{"DELETE", "/v1/agents/{id}", (*Server).deleteAgent, false},
 	{"POST", "/v1/agents/{id}/recompile", (*Server).recompileAgent, false},
+	{"GET", "/v1/agents/{id}/core-memory/blocks/{sub}", (*Server).retrieveAgentBlock, false},
+	{"GET", "/v1/agents/{id}/core-memory/blocks", (*Server).listAgentBlocks, false},
+	{"PATCH", "/v1/agents/{id}/core-memory/blocks/{sub}", (*Server).updateAgentBlock, true},
+	{"PATCH", "/v1/agents/{id}/core-memory/blocks/attach/{sub}", (*Server).attachBlock, false},
+	{"PATCH", "/v1/agents/{id}/core-memory/blocks/detach/{sub}", (*Server).detachBlock, false},
+	{"GET", "/v1/agents/{id}/messages", (*Server).listAgentMessages, false},
+	{"POST", "/v1/agents/{id}/messages", (*Server).sendMessage, true},
+	{"POST", "/v1/agents/{id}/messages/stream", (*Server).streamMessage, true},
+	{"POST", "/v1/agents/{id}/messages/cancel", (*Server).cancelAgent, true},
+	{"POST", "/v1/agents/{id}/messages/async", (*Server).sendAsync, true},
+	{"PATCH", "/v1/agents/{id}/reset-messages", (*Server).resetMessages, true},
+	{"POST", "/v1/agents/{id}/summarize", (*Server).compactAgent, true},
 	{"GET", "/v1/blocks/", (*Server).listBlocks, false},
 	{"GET", "/v1/blocks/count", (*Server).countBlocks, false},
 	{"POST", "/v1/blocks/", (*Server).createBlock, true},
@@ -406,45 +467,89 @@ var routes = []route{
 	{"DELETE", "/v1/blocks/{id}", (*Server).deleteBlock, false},
 	{"GET", "/v1/blocks/{id}", (*Server).retrieveBlock, false},
 	{"GET", "/v1/blocks/{id}/agents", (*Server).listBlockAgents, false},
+	{"POST", "/v1/conversations/", (*Server).createConversation, true},
+	{"GET", "/v1/conversations/", (*Server).listConversations, false},
+	{"GET", "/v1/conversations/{id}", (*Server).retrieveConversation, false},
+	{"PATCH", "/v1/conversations/{id}", (*Server).updateConversation, true},
+	{"POST", "/v1/conversations/{id}/fork", (*Server).forkConversation, false},
+	{"DELETE", "/v1/conversations/{id}", (*Server).deleteConversation, false},
+	{"GET", "/v1/conversations/{id}/messages", (*Server).listConversationMessages, false},
+	{"POST", "/v1/conversations/{id}/messages", (*Server).sendToConversation, true},
+	{"POST", "/v1/conversations/{id}/stream", (*Server).attachConversation, true},
+	{"POST", "/v1/conversations/{id}/cancel", (*Server).cancelConversation, false},
+	{"POST", "/v1/conversations/{id}/recompile", (*Server).recompileConversation, true},
+	{"POST", "/v1/conversations/{id}/compact", (*Server).compactConversation, true},
+	{"GET", "/v1/messages/", (*Server).listMessages, false},
+	{"POST", "/v1/messages/search", (*Server).searchMessages, true},
+	{"GET", "/v1/messages/{id}", (*Server).retrieveMessage, false},
 	{"GET", "/v1/models/", (*Server).listModels, false},
 	{"GET", "/v1/models/embedding", (*Server).listEmbeddingModels, false},
+	{"GET", "/v1/runs/", (*Server).listRuns, false},
+	{"GET", "/v1/runs/active", (*Server).listActiveRuns, false},
+	{"GET", "/v1/runs/{id}", (*Server).retrieveRun, false},
+	{"GET", "/v1/runs/{id}/messages", (*Server).listRunMessages, false},
+	{"GET", "/v1/runs/{id}/usage", (*Server).retrieveUsage, false},
+	{"GET", "/v1/runs/{id}/metrics", (*Server).runMetrics, false},
+	{"GET", "/v1/runs/{id}/steps", (*Server).listRunSteps, false},
+	{"GET", "/v1/runs/{id}/trace", (*Server).runTrace, false},
+	{"DELETE", "/v1/runs/{id}", (*Server).deleteRun, false},
+	{"POST", "/v1/runs/{id}/stream", (*Server).streamRun, true},
+	{"GET", "/v1/steps/", (*Server).listSteps, false},
+	{"GET", "/v1/steps/{id}", (*Server).retrieveStep, false},
+	{"GET", "/v1/steps/{id}/metrics", (*Server).stepMetrics, false},
+	{"GET", "/v1/steps/{id}/trace", (*Server).stepTrace, false},
+	{"PATCH", "/v1/steps/{id}/feedback", (*Server).stepFeedback, true},
+	{"GET", "/v1/steps/{id}/messages", (*Server).listStepMessages, false},
 	{"GET", "/v1/tags/", (*Server).listTags, false},
 }
 
-// match fits a path to a pattern and returns what stands for {id}.
-func match(pattern, p string) (string, bool) {
-	before, after, open := strings.Cut(pattern, "{id}")
-	if !open {
-		return "", pattern == p
+// match fits a path to a pattern and returns what stands for {id} and {sub}.
+func match(pattern, p string) (id, sub string, fits bool) {
+	want, have := strings.Split(pattern, "/"), strings.Split(p, "/")
+	if len(want) != len(have) {
+		return "", "", false
 	}
-	rest, ok1 := strings.CutPrefix(p, before)
-	id, ok2 := strings.CutSuffix(rest, after)
-	return id, ok1 && ok2 && id != "" && !strings.Contains(id, "/")
+	for i, w := range want {
+		switch {
+		case w == "{id}" && have[i] != "":
+			id = have[i]
+		case w == "{sub}" && have[i] != "":
+			sub = have[i]
+		case w != have[i]:
+			return "", "", false
+		}
+	}
+	return id, sub, true
 }
 
-// find looks a path up: the route, its id, and for a wrong method the method that is allowed.
-func find(method, p string) (found *route, id, allow string) {
+// find looks a path up: the route, its ids, and for a wrong method the method that is allowed.
+func find(method, p string) (found *route, id, sub, allow string) {
 	for i := range routes {
-		id, fits := match(routes[i].pattern, p)
+		id, sub, fits := match(routes[i].pattern, p)
 		if !fits {
 			continue
 		}
 		if routes[i].method == method {
-			return &routes[i], id, ""
+			return &routes[i], id, sub, ""
 		}
 		if allow == "" {
 			allow = routes[i].method
 		}
 	}
-	return nil, "", allow
+	return nil, "", "", allow
 }
 
 // process is the real server: password, routing, the operation itself, and the encoding of its answer.
 func (s *Server) process(r *http.Request, body []byte) *reply {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	a := s.dispatch(r, body)
-	out := &reply{status: a.status, header: http.Header{}, crashed: a.crashed}
+	if a.later != nil {
+		s.mu.Unlock()
+		a = a.later(r.Context())
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	out := &reply{status: a.status, header: http.Header{}, crashed: a.crashed, stream: a.stream}
 	maps.Copy(out.header, a.header)
 	if a.body != nil {
 		out.header.Set("Content-Type", "application/json")
@@ -470,7 +575,7 @@ func (s *Server) dispatch(r *http.Request, body []byte) answer {
 		r.Header.Get("Authorization") != "Bearer "+s.password && r.Header.Get("X-Bare-Password") != "password "+s.password {
 		return fail(http.StatusUnauthorized, "Unauthorized")
 	}
-	rt, id, allow := find(r.Method, p)
+	rt, id, sub, allow := find(r.Method, p)
 	if rt == nil && allow == "" {
 		return s.redirect(r)
 	}
@@ -479,7 +584,7 @@ func (s *Server) dispatch(r *http.Request, body []byte) answer {
 		a.header = http.Header{"Allow": {allow}}
 		return a
 	}
-	c := &call{Request: r, id: id, query: r.URL.Query(), raw: body}
+	c := &call{Request: r, id: id, sub: sub, query: r.URL.Query(), raw: body}
 	if rt.json {
 		if a := c.decode(); a != nil {
 			return *a
@@ -497,7 +602,7 @@ func (s *Server) redirect(r *http.Request) answer {
 	if p == r.URL.Path {
 		p += "/"
 	}
-	if rt, _, allow := find(r.Method, p); rt == nil && allow == "" {
+	if rt, _, _, allow := find(r.Method, p); rt == nil && allow == "" {
 		return fail(http.StatusNotFound, "Not Found")
 	}
 	to := url.URL{Scheme: "http", Host: r.Host, Path: p, RawQuery: r.URL.RawQuery}
