@@ -45,7 +45,7 @@ const (
 
 	defaultTimeout  = 60 * time.Second
 	defaultRetries  = 2
-	maxResponseSize = 256 << 20 // bytes; a bound against a server that never stops, not a quota
+	maxResponseSize = 256 << 20
 	maxErrorSize    = 1 << 20
 )
 
@@ -65,15 +65,16 @@ type Client struct {
 
 // core is what the services share.
 type core struct {
-	base       string // without a trailing slash and without /v1
-	http       *http.Client
-	logger     *slog.Logger
-	defaults   config
-	keyNote    string // why the key of the environment was not used, for a 401
-	ensures    flights[*Ensured]
-	spoiled    spoiled
-	tagWriters keyedLock[AgentID]
-	turns      keyedLock[string]
+	base        string // without a trailing slash and without /v1
+	http        *http.Client
+	logger      *slog.Logger
+	defaults    config
+	maxResponse int64  // bytes of a body; a bound against a server that never stops, not a quota
+	keyNote     string // why the key of the environment was not used, for a 401
+	ensures     flights[*Ensured]
+	spoiled     spoiled
+	tagWriters  keyedLock[AgentID]
+	turns       keyedLock[string]
 }
 
 // NewClient makes a client; it sends nothing. Without options it talks to Letta Cloud with the key in
@@ -89,7 +90,7 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 			return nil, fmt.Errorf("letta: %w", err)
 		}
 	}
-	c := &core{http: settings.http, logger: settings.logger, defaults: settings.config}
+	c := &core{maxResponse: maxResponseSize, http: settings.http, logger: settings.logger, defaults: settings.config}
 	address, fromCode := settings.baseURL, settings.baseURL != ""
 	if !fromCode {
 		address = os.Getenv("LETTA_BASE_URL")

@@ -34,7 +34,9 @@ const (
 	maxRetryAfter = 30 * time.Second // a server that asks for more gets its error returned, with RetryAfter set
 )
 
-var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxResponseSize>>20)
+var errTooLarge = errors.New("the answer is larger than")
+
+func tooLarge(limit int64) error { return fmt.Errorf("%w %d MiB", errTooLarge, limit>>20) }
 
 // exchange is one call on its way, over all its attempts.
 type exchange struct {
@@ -155,11 +157,11 @@ func (x *exchange) read(resp *http.Response) error {
 	}
 	defer resp.Body.Close()
 	x.ended = true
-	limit := int64(maxResponseSize)
+	limit := x.core.maxResponse
 	if resp.StatusCode >= 300 {
 		limit = 8 * maxErrorSize // a 422 may hold what was sent
 	} else if resp.ContentLength > limit {
-		return errTooLarge
+		return tooLarge(limit)
 	}
 	var buffer bytes.Buffer
 	if n := resp.ContentLength; n > 0 && n <= limit {
@@ -169,7 +171,7 @@ func (x *exchange) read(resp *http.Response) error {
 	x.answer = buffer.Bytes()
 	if err == nil && int64(len(x.answer)) > limit {
 		if x.answer = x.answer[:limit]; resp.StatusCode < 300 {
-			err = errTooLarge
+			err = tooLarge(limit)
 		}
 	}
 	return err

@@ -103,7 +103,7 @@ func TestRunsStreamRefused(t *testing.T) {
 // no sign that the turn was complete.
 func TestRunsStreamAfterTheEnd(t *testing.T) {
 	t.Parallel()
-	_, err := serve(t, hang).client(t).Runs.Stream(streamContext(t), "run-1", 1000, letta.WithTimeout(400*time.Millisecond))
+	_, err := serve(t, hang).client(t).Runs.Stream(streamContext(t), "run-1", 1000, letta.WithTimeout(1500*time.Millisecond))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 

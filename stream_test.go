@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -424,7 +425,7 @@ func TestResumeAfterTrouble(t *testing.T) {
 					sse(w, framesAfter(frames, seq)...)
 				}
 			})
-			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloBackground(), letta.WithIdleTimeout(700*time.Millisecond), letta.WithTimeout(700*time.Millisecond))
+			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloBackground(), letta.WithIdleTimeout(2*time.Second), letta.WithTimeout(2*time.Second))
 			require.NoError(t, err)
 			turn, err := stream.Collect()
 			require.NoError(t, err)
@@ -503,7 +504,7 @@ func TestSilenceAfterTheEnd(t *testing.T) {
 					sse(w, append(framesAfter(frames[:6], seq), `data: {"message_type":"stop_reason","stop_reason":`+reason+"}\n\n", doneFrame)...)
 				}
 			})
-			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloBackground(), letta.WithTimeout(400*time.Millisecond))
+			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloBackground(), letta.WithTimeout(1500*time.Millisecond))
 			require.NoError(t, err)
 			turn, err := stream.Collect()
 			tt.check(t, turn, err)
@@ -528,7 +529,7 @@ func TestSlowResumeLosesNothing(t *testing.T) {
 			sse(w, framesAfter(frames, seq)...)
 		}
 	})
-	stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloBackground(), letta.WithTimeout(400*time.Millisecond))
+	stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloBackground(), letta.WithTimeout(1500*time.Millisecond))
 	require.NoError(t, err)
 	turn, err := stream.Collect()
 	require.NoError(t, err)
@@ -809,34 +810,69 @@ func dripStream(pause time.Duration, frames ...string) http.HandlerFunc {
 	}
 }
 
+// drip is a transport that sends a frame every pause, on the clock of a synctest bubble: a busy machine must not look like
+// a silent server.
+func drip(pause time.Duration, frames ...string) *http.Client {
+	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, out := io.Pipe()
+		context.AfterFunc(r.Context(), func() { body.CloseWithError(r.Context().Err()) })
+		go func() {
+			for _, f := range frames {
+				if _, err := io.WriteString(out, f); err != nil {
+					return
+				}
+				select {
+				case <-time.After(pause):
+				case <-r.Context().Done():
+					return
+				}
+			}
+			out.Close()
+		}()
+		resp := eventStream(r, nil)
+		resp.Body = body
+		return resp, nil
+	})}
+}
+
+func dripped(t *testing.T, idle, pause time.Duration, frames ...string) *letta.MessageStream {
+	t.Helper()
+	client, err := letta.NewClient(letta.WithBaseURL("http://localhost:8283"), letta.WithHTTPClient(drip(pause, frames...)))
+	require.NoError(t, err)
+	stream, err := client.Agents.Messages.Stream(t.Context(), streamAgent, helloParams(), letta.WithIdleTimeout(idle))
+	require.NoError(t, err)
+	return stream
+}
+
 func TestSignsOfLife(t *testing.T) {
 	t.Parallel()
 	for name, alive := range map[string]string{"pings": pingFrame, "comments": ": keepalive\n\n", "bytes": ":"} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			frames := append(slices.Repeat([]string{alive}, 12), "\n\n", textFrame, stopFrame, doneFrame)
-			stream, err := serve(t, dripStream(300*time.Millisecond, frames...)).client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams(), letta.WithIdleTimeout(3*time.Second))
-			require.NoError(t, err)
-			turn, err := stream.Collect()
-			require.NoError(t, err)
-			require.Equal(t, "hi", turn.Text())
+			synctest.Test(t, func(t *testing.T) {
+				frames := append(slices.Repeat([]string{alive}, 60), "\n\n", textFrame, stopFrame, doneFrame)
+				turn, err := dripped(t, 90*time.Second, 80*time.Second, frames...).Collect()
+				require.NoError(t, err)
+				require.Equal(t, "hi", turn.Text())
+
+				_, err = dripped(t, 90*time.Second, 100*time.Second, frames...).Collect()
+				require.ErrorIs(t, err, letta.ErrStreamIdle)
+			})
 		})
 	}
 }
 
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
-	frames := append(slices.Repeat([]string{textFrame}, 30), stopFrame, doneFrame)
-	stream, err := serve(t, dripStream(20*time.Millisecond, frames...)).client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams(), letta.WithIdleTimeout(3*time.Second))
-	require.NoError(t, err)
-	n := 0
-	for _, err := range stream.Events() {
-		require.NoError(t, err, "after %d messages", n)
-		if n++; n == 1 {
-			time.Sleep(4 * time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		for _, err := range dripped(t, 90*time.Second, time.Second, append(slices.Repeat([]string{textFrame}, 30), stopFrame, doneFrame)...).Events() {
+			require.NoError(t, err, "after %d messages", n)
+			if n++; n%10 == 1 {
+				time.Sleep(time.Hour)
+			}
 		}
-	}
-	require.Equal(t, 30, n)
+		require.Equal(t, 30, n)
+	})
 }
 
 func TestNoIdleTimeout(t *testing.T) {
