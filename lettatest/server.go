@@ -1,7 +1,8 @@
 // Package lettatest is an embedded, in-memory Letta server for tests and examples.
 //
 // It copies the REST API and the habits of a self-hosted server 0.16.8: relations that stay empty unless asked for, tags that PATCH replaces,
-// cursors that restart, slash redirects, legacy mode, error bodies. Nothing is kept after Close, and no model is called.
+// cursors that restart, slash redirects, legacy mode, error bodies, the frames of streams. Nothing is kept after Close, and no model is called:
+// Script says what the model says, Tool what a tool does, and Fail what goes wrong.
 package lettatest
 
 import (

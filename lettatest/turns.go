@@ -133,12 +133,14 @@ type failure struct {
 
 func refusal(format string, args ...any) *failure {
 	a := fail(http.StatusBadRequest, format, args...)
-	return &failure{a, "error", "internal_error", "An unknown error occurred with the LLM streaming request.", a.body.(map[string]any)["detail"].(string)}
+	detail, _ := a.body.(map[string]any)["detail"].(string)
+	return &failure{a, "error", "internal_error", "An unknown error occurred with the LLM streaming request.", detail}
 }
 
 func gone(id string) *failure {
-	a := fail(http.StatusNotFound, "Agent with ID %s not found", id)
-	return &failure{a, "error", "internal_error", "An unknown error occurred with the LLM streaming request.", a.body.(map[string]any)["detail"].(string)}
+	f := refusal("Agent with ID %s not found", id)
+	f.status = http.StatusNotFound
+	return f
 }
 
 // providerFailure is a failure of the model.
