@@ -336,7 +336,7 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 	checkUnion(t, toolRules, "AgentState.ToolRule")
 	checkUnion(t, modelSettings, "AgentState.ModelSettings")
 	checkUnion(t, responseFormats, "AgentState.ResponseFormat")
-	checkUnion(t, contentParts, "LettaMessageContentUnionParam")
+	checkUnion(t, contentParts, "agents.MessageCreateParams.InputUnionMember1") // those of messages, and one more
 	checkUnion(t, imageSources, "agents.ImageContentParam.Source")
 	checkUnion(t, approvals, "agents.ApprovalCreateParam.Approval")
 	checkUnion(t, messageInputs, "agents.MessageCreateParams.Message")

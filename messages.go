@@ -529,6 +529,7 @@ type ContentPart interface{ contentPart() string }
 var contentParts = newUnion[ContentPart]("type", ContentPart.contentPart,
 	func(kind string, raw json.RawMessage) ContentPart { return &UnknownContent{Kind: kind, Raw: raw} },
 	&TextContent{}, &ImageContent{}, &ToolCallContent{}, &ToolReturnContent{}, &ReasoningContent{}, &RedactedReasoningContent{}, &OmittedReasoningContent{},
+	&SummarizedReasoningContent{},
 )
 
 // TextContent is text.
@@ -569,6 +570,19 @@ type RedactedReasoningContent struct {
 	Data string `json:"data"`
 }
 
+// SummarizedReasoningContent is reasoning that the provider has summarised.
+type SummarizedReasoningContent struct {
+	ID               string             `json:"id"`
+	Summary          []ReasoningSummary `json:"summary"`
+	EncryptedContent string             `json:"encrypted_content,omitzero"`
+}
+
+// ReasoningSummary is one part of a summary of reasoning.
+type ReasoningSummary struct {
+	Index int    `json:"index"`
+	Text  string `json:"text"`
+}
+
 // OmittedReasoningContent marks reasoning that was left out.
 type OmittedReasoningContent struct {
 	Signature string `json:"signature,omitzero"`
@@ -580,14 +594,15 @@ type UnknownContent struct {
 	Raw  json.RawMessage
 }
 
-func (*TextContent) contentPart() string              { return "text" }
-func (*ImageContent) contentPart() string             { return "image" }
-func (*ToolCallContent) contentPart() string          { return "tool_call" }
-func (*ToolReturnContent) contentPart() string        { return "tool_return" }
-func (*ReasoningContent) contentPart() string         { return "reasoning" }
-func (*RedactedReasoningContent) contentPart() string { return "redacted_reasoning" }
-func (*OmittedReasoningContent) contentPart() string  { return "omitted_reasoning" }
-func (v *UnknownContent) contentPart() string         { return v.Kind }
+func (*TextContent) contentPart() string                { return "text" }
+func (*ImageContent) contentPart() string               { return "image" }
+func (*ToolCallContent) contentPart() string            { return "tool_call" }
+func (*ToolReturnContent) contentPart() string          { return "tool_return" }
+func (*ReasoningContent) contentPart() string           { return "reasoning" }
+func (*RedactedReasoningContent) contentPart() string   { return "redacted_reasoning" }
+func (*SummarizedReasoningContent) contentPart() string { return "summarized_reasoning" }
+func (*OmittedReasoningContent) contentPart() string    { return "omitted_reasoning" }
+func (v *UnknownContent) contentPart() string           { return v.Kind }
 
 // MarshalJSON adds "type".
 func (v TextContent) MarshalJSON() ([]byte, error) {
@@ -622,6 +637,12 @@ func (v ReasoningContent) MarshalJSON() ([]byte, error) {
 // MarshalJSON adds "type".
 func (v RedactedReasoningContent) MarshalJSON() ([]byte, error) {
 	type fields RedactedReasoningContent
+	return tagged("type", v.contentPart(), fields(v))
+}
+
+// MarshalJSON adds "type".
+func (v SummarizedReasoningContent) MarshalJSON() ([]byte, error) {
+	type fields SummarizedReasoningContent
 	return tagged("type", v.contentPart(), fields(v))
 }
 
