@@ -161,7 +161,11 @@ func (c *core) lockTurn(ctx context.Context, key string, opts []RequestOption) (
 	if ctx == nil {
 		return nil, errors.New("the context is nil")
 	}
-	return c.turns.lock(ctx, key)
+	release, err := c.turns.lock(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: another turn of %s goes on: %w", ErrNotSent, key, err)
+	}
+	return release, nil
 }
 
 // stream sends op and returns its stream, which holds the lock of the agent or conversation to its end.
@@ -176,10 +180,7 @@ func (c *core) stream(ctx context.Context, key string, op call, background bool,
 	}
 	if cfg.cancelOnDone && cancel != nil {
 		s.abandon = func(ctx context.Context, run RunID) {
-			if run == "" {
-				return // it might be another's turn that is cancelled
-			}
-			ctx, stop := context.WithTimeout(ctx, 10*time.Second)
+			ctx, stop := context.WithTimeout(ctx, abandonTimeout)
 			defer stop()
 			cancel(ctx, run)
 		}
@@ -245,6 +246,9 @@ func checkInput(operation string, messages []MessageInput, input Content) ([]Mes
 			}
 			if m.Role == "" {
 				return nil, invalid(operation, "messages[%d].role is empty", i)
+			}
+			if m.Content.Text == "" && len(m.Content.Parts) == 0 {
+				return nil, invalid(operation, "messages[%d].content is empty", i)
 			}
 			sent := *m
 			messages[i] = &sent

@@ -187,7 +187,7 @@ func TestOtid(t *testing.T) {
 	})
 	client := s.client(t)
 	messages := []letta.MessageInput{
-		letta.UserText("one"), &letta.MessageCreate{Role: "user", Otid: "webhook-7"},
+		letta.UserText("one"), &letta.MessageCreate{Role: "user", Otid: "webhook-7", Content: letta.Content{Text: "two"}},
 		&letta.ApprovalCreate{Approvals: []letta.Approval{&letta.ApprovalReturn{ToolCallID: "call_1"}}},
 		&letta.ToolReturnCreate{ToolReturns: []letta.ToolReturn{{ToolCallID: "call_1"}}},
 		&letta.UnknownMessageInput{Kind: "new", Raw: json.RawMessage(`{"type":"new","otid":"raw"}`)},

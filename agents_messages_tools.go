@@ -99,8 +99,8 @@ type FuncTool struct {
 }
 
 // NewTool makes a client tool of a function. The JSON schema that the model reads comes from the type In: field names
-// and what is optional from json tags, descriptions from jsonschema tags. A result that is no string is sent as JSON. An
-// error goes back to the model as a failed call.
+// and what is optional from json tags, descriptions from jsonschema tags. Arguments that violate it do not reach the function.
+// A result that is no string is sent as JSON. An error goes back to the model as a failed call.
 func NewTool[In, Out any](name, description string, f func(context.Context, In) (Out, error)) (*FuncTool, error) {
 	if name == "" || f == nil {
 		return nil, errors.New("letta: NewTool: the name is empty or the function nil")
@@ -109,6 +109,10 @@ func NewTool[In, Out any](name, description string, f func(context.Context, In) 
 		return nil, fmt.Errorf("letta: NewTool: the input of %s must be a struct or a map, not %s", name, t)
 	}
 	schema, err := jsonschema.For[In](nil)
+	if err != nil {
+		return nil, fmt.Errorf("letta: NewTool: schema of %s: %w", name, err)
+	}
+	resolved, err := schema.Resolve(nil)
 	if err != nil {
 		return nil, fmt.Errorf("letta: NewTool: schema of %s: %w", name, err)
 	}
@@ -121,7 +125,15 @@ func NewTool[In, Out any](name, description string, f func(context.Context, In) 
 		if len(arguments) == 0 {
 			arguments = json.RawMessage("{}") // what some models write for none
 		}
-		if err := json.Unmarshal(arguments, &in); err != nil {
+		var instance any
+		err := json.Unmarshal(arguments, &instance)
+		if err == nil {
+			err = resolved.Validate(instance)
+		}
+		if err == nil {
+			err = json.Unmarshal(arguments, &in)
+		}
+		if err != nil {
 			return "", fmt.Errorf("the arguments do not fit: %w", err)
 		}
 		out, err := f(ctx, in)
@@ -142,6 +154,9 @@ type ToolRun struct {
 	Tools []*FuncTool
 	// Approve decides on calls of other tools that wait for an approval. Without it such a call ends the run.
 	Approve func(context.Context, ToolCall) *ApprovalReturn
+	// OnMessage, if set, makes each round a stream, and is given its messages as they come. It may be told of a message in
+	// pieces: see StreamTokens.
+	OnMessage func(Message)
 	// MaxRounds bounds how often tools are run for one turn; 0 means 10.
 	MaxRounds int
 }
@@ -149,11 +164,19 @@ type ToolRun struct {
 // RunTools sends messages, runs the client tools that the agent calls, side by side, sends back what they return, and
 // goes on until the turn ends. The response holds the messages of all rounds, the usage of all, and the last stop
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
-// decides on, or that of a request.
+// decides on, or that of a request. When the context ends during a call, the agent waits for its return, and refuses
+// messages until DenyAll; with WithCancelOnDone that is done at once.
 func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*LettaResponse, error) {
 	const operation = "agents.messages.run_tools"
 	if params == nil || run == nil {
 		return nil, missing(operation)
+	}
+	if run.OnMessage == nil && (params.Background || params.StreamTokens) {
+		return nil, invalid(operation, "background and stream_tokens need OnMessage")
+	}
+	cfg, err := s.core.configure(opts)
+	if err != nil {
+		return nil, invalid(operation, "%w", err)
 	}
 	p := *params
 	p.ClientTools = slices.Clone(params.ClientTools)
@@ -177,11 +200,13 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 	}
 	whole := &LettaResponse{}
 	for round := 0; ; round++ {
-		response, err := s.Create(ctx, id, &p, opts...)
+		response, err := s.round(ctx, id, &p, run.OnMessage, opts)
+		if response != nil {
+			whole.add(response)
+		}
 		if err != nil {
 			return whole, err
 		}
-		whole.add(response)
 		calls := response.PendingCalls()
 		switch {
 		case len(calls) == 0 && response.StopReason.StopReason == StopReasonRequiresApproval:
@@ -209,19 +234,42 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		var running sync.WaitGroup
 		for i, c := range calls {
 			if tool := tools[c.Name]; tool != nil {
-				running.Go(func() { answers[i] = tool.run(ctx, c) })
+				running.Go(func() { answers[i] = tool.Call(ctx, c) })
 			}
 		}
 		running.Wait()
 		if ctx.Err() != nil {
+			if cfg.cancelOnDone {
+				free, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+				_, _ = s.DenyAll(free, id, "cancelled", opts...)
+				cancel()
+			}
 			return whole, invalid(operation, "%w", contextError(ctx))
 		}
 		p.Messages, p.Input = []MessageInput{&ApprovalCreate{Approvals: answers}}, Content{}
 	}
 }
 
-// run calls the function, and turns whatever happens into a return for the model.
-func (t *FuncTool) run(ctx context.Context, c ToolCall) *ToolReturn {
+// round sends messages and waits for the turn, or shows it as it happens.
+func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), opts []RequestOption) (*LettaResponse, error) {
+	if show == nil {
+		return s.Create(ctx, id, params, opts...)
+	}
+	stream, err := s.Stream(ctx, id, params, opts...)
+	if err != nil {
+		return nil, err
+	}
+	for message, err := range stream.Events() {
+		if err != nil {
+			return &stream.Result().LettaResponse, err
+		}
+		show(message)
+	}
+	return &stream.Result().LettaResponse, nil
+}
+
+// Call calls the function, and turns whatever happens into a return for the model. RunTools does it by itself.
+func (t *FuncTool) Call(ctx context.Context, c ToolCall) *ToolReturn {
 	timeout := t.Timeout
 	if timeout <= 0 {
 		timeout = time.Minute

@@ -74,6 +74,22 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 	return &Ensured{Agent: agent, Created: ensured.Created && first, Duplicates: slices.Clone(ensured.Duplicates)}, unmarshal(data, agent)
 }
 
+// Find returns the agent that has all of the tags: the oldest, as Ensure does, hidden ones included. ErrNotFound if there
+// is none.
+func (s *AgentService) Find(ctx context.Context, tags []string, opts ...RequestOption) (*AgentState, error) {
+	if err := checkTags("agents.find", tags); err != nil {
+		return nil, err
+	}
+	found, err := s.withTags(ctx, tags, "", opts)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, invalid("agents.find", "%w: no agent has the tags", ErrNotFound)
+	}
+	return found[0], nil
+}
+
 func (s *AgentService) ensure(ctx context.Context, tags []string, create *AgentCreateParams, opts []RequestOption) (*Ensured, error) {
 	found, err := s.withTags(ctx, tags, create.ProjectID, opts)
 	if err != nil {

@@ -100,7 +100,11 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 	}
 	var err error
 	if c.base, err = parseBaseURL(address); err != nil {
-		return nil, fmt.Errorf("letta: base URL: %w", err)
+		source := "WithBaseURL"
+		if !fromCode {
+			source = "LETTA_BASE_URL"
+		}
+		return nil, fmt.Errorf("letta: base URL (%s): %w", source, err)
 	}
 	if key := os.Getenv("LETTA_API_KEY"); key != "" && c.defaults.auth.header == nil {
 		if fromCode && c.base != CloudURL {
@@ -149,6 +153,8 @@ func parseBaseURL(address string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(address))
 	var urlErr *url.Error
 	switch {
+	case !strings.Contains(address, "://"):
+		return "", errors.New("it does not start with http:// or https://") // and may be a key: not shown
 	case strings.Contains(address, "@"):
 		return "", errors.New("it must not hold a user name or password: pass WithAPIKey or WithPassword")
 	case errors.As(err, &urlErr):

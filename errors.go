@@ -33,6 +33,7 @@ var (
 	ErrNoActiveRun     = errors.New("no active run")                           // nothing to cancel
 	ErrInvalidTags     = errors.New("invalid tags")                            // refused before sending
 	ErrPageLoop        = errors.New("the server repeats a page of the list")   // it ignores the cursor, or lost its place
+	ErrNotSent         = errors.New("nothing was sent")                        // the server was not reached, or its turn never came
 	ErrMissingParams   = errors.New("the params are nil, but this needs some") // refused before sending
 )
 

@@ -337,12 +337,15 @@ func WithPings() RequestOption {
 }
 
 // WithTurnLock makes turns of one agent, or of one conversation, wait for each other in this client, within their
-// context. A stream holds the lock to its end. Turns of different agents never wait.
+// context. A stream holds the lock until it is read to its end or closed; a turn that is left early goes on at the server
+// without the lock, unless WithCancelOnDone stops it. Turns of different agents never wait.
 func WithTurnLock() RequestOption {
 	return requestOption(func(c *config) error { c.turnLock = true; return nil })
 }
 
-// WithCancelOnDone stops the run at the server when the context of its stream ends. Without it the turn goes on.
+// WithCancelOnDone stops the run at the server when its stream ends before the turn does: the context ended, the loop was
+// left, Close was called, the connection was lost for good. Before the server has named the run it cannot be stopped:
+// Stream then waits for that, 10 s at most, although the context has ended. Without the option the turn goes on.
 func WithCancelOnDone() RequestOption {
 	return requestOption(func(c *config) error { c.cancelOnDone = true; return nil })
 }

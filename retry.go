@@ -56,6 +56,7 @@ type exchange struct {
 	spoiled  int      // connections that could not be written to
 	conn     net.Conn // that this attempt got; nil: no byte can have left
 	traced   bool     // the transport reports what it does
+	sent     bool     // some attempt may have left
 	lost     bool     // an earlier attempt may have been carried out
 	location string   // of a redirect
 	wait     time.Duration
@@ -190,6 +191,7 @@ func (x *exchange) check(ctx context.Context, resp *http.Response, err error) (b
 		return ctx.Err() == nil, nil
 	}
 	x.attempts++
+	x.sent = x.sent || err == nil || !x.nothingSent(err)
 	x.log(ctx, resp, err)
 	again := ctx.Err() == nil && x.attempts <= x.config.maxRetries && x.repeatable(resp, err) && x.inTime(ctx, resp)
 	if again && (err != nil && !x.nothingSent(err) || err == nil && resp.StatusCode != http.StatusTooManyRequests) {
@@ -275,6 +277,9 @@ func (x *exchange) fail(ctx context.Context, err error) error {
 		if err = cause; !errors.Is(err, ctx.Err()) {
 			err = fmt.Errorf("%w: %w", ctx.Err(), cause)
 		}
+	}
+	if !x.sent && x.attempts > 0 {
+		err = fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
 	if errors.Is(err, errTooLarge) {
 		return &DecodeError{Method: x.method, Path: x.path, StatusCode: http.StatusOK, Err: err}

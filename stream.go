@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/letta-go/letta/internal/sse"
@@ -21,6 +22,7 @@ const (
 	resumeTimeout      = 15 * time.Second // for the headers of a resumed stream
 	maxResumes         = 5                // in a row, without a new frame
 	drainTime          = 20 * time.Millisecond
+	abandonTimeout     = 10 * time.Second // for stopping what a caller has left
 )
 
 // How a stream fails, inside a [*StreamError].
@@ -64,7 +66,15 @@ func (e *StreamError) Unwrap() error { return e.Err }
 
 // Is reports what kind of failure the server reported, as [*APIError] does.
 func (e *StreamError) Is(target error) bool {
-	return target == ErrProvider && strings.HasPrefix(e.Type, "llm_") || target == ErrPendingApproval && waitsForApproval(e.Message)
+	switch target {
+	case ErrProvider:
+		return strings.HasPrefix(e.Type, "llm_")
+	case ErrPendingApproval:
+		return waitsForApproval(e.Message)
+	case ErrServer:
+		return e.Type == "internal_error" && !waitsForApproval(e.Message)
+	}
+	return false
 }
 
 // MessageStream is a turn as it happens: range over Events, then ask for the Result. One goroutine reads it; Close may
@@ -77,16 +87,21 @@ type MessageStream struct {
 	abandon func(context.Context, RunID) // see WithCancelOnDone
 	release func()                       // lets the next turn in
 
-	parent context.Context
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	mu     sync.Mutex // guards conn, which Close takes
-	conn   *connection
+	parent    context.Context
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	unwatch   func() bool // of the parent's end
+	over      atomic.Bool // the server has ended the turn
+	abandoned sync.Once
+	named     atomic.Value // runID, for Close
+	mu        sync.Mutex   // guards conn, which Close takes
+	conn      *connection
 
 	turn      accumulator
 	runID     RunID
 	seq       int
-	fruitless int // resumes since the last new frame
+	fruitless int  // resumes since the last new frame
+	usage     bool // was seen
 	ended     bool
 	err       error
 }
@@ -178,14 +193,38 @@ func (s *MessageStream) start(ctx context.Context, op call) (*MessageStream, err
 		return nil, fmt.Errorf("letta: %s %s: the context is nil", op.method, op.path)
 	}
 	s.parent = ctx
-	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := func() { s.cancel(contextError(ctx)) }
+	if s.abandon != nil {
+		// The run cannot be stopped before the server has named it, which it does at once: wait for that a little.
+		stop = func() { time.AfterFunc(abandonTimeout, func() { s.cancel(contextError(ctx)) }) }
+	}
+	unwatch := context.AfterFunc(ctx, stop)
 	conn, err := s.core.connect(s.ctx, op, s.opts)
 	if err != nil {
+		unwatch()
 		s.cancel(nil)
 		return nil, err
 	}
 	s.conn = conn
-	return s, nil
+	if unwatch() {
+		s.unwatch = context.AfterFunc(ctx, func() {
+			s.cancel(contextError(ctx))
+			s.shut()
+		})
+		return s, nil
+	}
+	for s.runID == "" && !s.over.Load() {
+		event, err := conn.events.Next()
+		if err == nil {
+			_, err = s.handle(event)
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = s.Close()
+	return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, contextError(ctx))
 }
 
 // Events yields the messages of the turn; in a stream of tokens, pieces of them. It ends after the last, or with one
@@ -193,7 +232,7 @@ func (s *MessageStream) start(ctx context.Context, op call) (*MessageStream, err
 // Result.
 func (s *MessageStream) Events() iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		defer s.leave()
+		defer s.Close()
 		for {
 			switch message, err := s.next(); {
 			case err != nil:
@@ -226,27 +265,32 @@ func (s *MessageStream) RunID() RunID { return s.runID }
 // LastSeq is the sequence number of the last frame of a background run, for Runs.Stream.
 func (s *MessageStream) LastSeq() int { return s.seq }
 
-// Close ends the reading at once. The turn goes on at the server; Messages.Cancel stops it.
+// Close ends the reading at once. The turn goes on at the server, unless WithCancelOnDone stops it. Events does it by
+// itself; for a stream that may not be read, defer it.
 func (s *MessageStream) Close() error {
-	s.cancel(ErrStreamClosed)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn != nil {
-		s.conn.close(ErrStreamClosed)
+	if s.unwatch != nil {
+		s.unwatch()
 	}
-	if s.release != nil {
-		s.release()
-	}
+	s.shut()
 	return nil
 }
 
-// leave ends the reading, and stops the run if WithCancelOnDone asks for it and the server has not ended it.
-func (s *MessageStream) leave() {
-	if s.abandon != nil && s.parent.Err() != nil && s.turn.failure == nil && s.turn.turn.StopReason.StopReason == "" {
-		s.abandon(context.WithoutCancel(s.parent), s.runID)
-		s.abandon = nil
+// shut may run beside itself: the first lets go of everything, the others wait for it.
+func (s *MessageStream) shut() {
+	s.cancel(ErrStreamClosed)
+	s.mu.Lock()
+	if s.conn != nil {
+		s.conn.close(ErrStreamClosed)
 	}
-	_ = s.Close()
+	s.mu.Unlock()
+	s.abandoned.Do(func() {
+		if run, named := s.named.Load().(RunID); s.abandon != nil && named && !s.over.Load() {
+			s.abandon(context.WithoutCancel(s.parent), run)
+		}
+		if s.release != nil {
+			s.release()
+		}
+	})
 }
 
 // next returns the next message to show, nil at the end.
@@ -257,6 +301,7 @@ func (s *MessageStream) next() (Message, error) {
 		}
 		event, err := s.conn.events.Next()
 		if err == nil && string(bytes.TrimSpace(event.Data)) == "[DONE]" {
+			s.over.Store(true)
 			s.drain()
 			return nil, s.end(s.turn.ending(s))
 		}
@@ -302,8 +347,10 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	kind := stringField(event.Data, "message_type")
 	switch {
 	case kind == "stop_reason":
+		s.over.Store(true)
 		return nil, s.decode(event.Data, &turn.StopReason)
 	case kind == "usage_statistics":
+		s.usage = true
 		return nil, s.decode(event.Data, &turn.Usage)
 	case kind == "error_message", event.Name == "error", kind == "" && hasField(event.Data, "error"):
 		s.report(event.Data)
@@ -321,6 +368,7 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 			s.seq = 0 // another run counts anew
 		}
 		s.runID = common.RunID
+		s.named.Store(s.runID)
 		turn.RunIDs = appendNew(turn.RunIDs, common.RunID)
 	}
 	if common.SeqID > 0 {
@@ -356,6 +404,7 @@ func (s *MessageStream) failure(err error) *StreamError {
 
 // report keeps a failure that the server sent as an event; [DONE] follows. After a good stop reason it is a warning.
 func (s *MessageStream) report(data []byte) {
+	s.over.Store(true)
 	body := parseErrorBody(data)
 	e := s.failure(nil)
 	e.Type, e.Message, e.Detail = body.kind, stringField(data, "message"), stringField(data, "detail")
@@ -367,6 +416,7 @@ func (s *MessageStream) report(data []byte) {
 	}
 	if body.runID != "" {
 		s.runID, e.RunID = body.runID, body.runID
+		s.named.Store(s.runID)
 		s.turn.turn.RunIDs = appendNew(s.turn.turn.RunIDs, body.runID)
 	}
 	if s.turn.turn.Complete() {
@@ -379,8 +429,17 @@ func (s *MessageStream) report(data []byte) {
 // cut handles an end without [DONE]. It returns nil if there is more to read, after a resume, or if the turn was
 // complete.
 func (s *MessageStream) cut(err error) error {
-	if s.turn.failure != nil || s.turn.turn.StopReason.StopReason != "" {
-		return s.end(s.turn.ending(s)) // a cancelled turn ends without [DONE]
+	if reason := s.turn.turn.StopReason.StopReason; s.turn.failure != nil || reason != "" {
+		if !s.usage && s.turn.turn.Complete() && reason != StopReasonCancelled { // a cancelled turn ends without usage and [DONE]
+			s.usage = true
+			if s.resume != nil && s.runID != "" && s.reconnect(s.failure(err)) == nil {
+				return nil
+			}
+			missing := s.failure(ErrStreamTruncated)
+			missing.Message = "the usage of the turn is missing"
+			s.turn.turn.Warnings = append(s.turn.turn.Warnings, missing)
+		}
+		return s.end(s.turn.ending(s))
 	}
 	if s.ctx.Err() != nil {
 		return s.failure(contextError(s.ctx))

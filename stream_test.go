@@ -322,18 +322,24 @@ func TestBackgroundCuts(t *testing.T) {
 	}
 }
 
-func TestNoResumeAfterTheStopReason(t *testing.T) {
+// TestUsageIsFetched: a cut after the stop reason loses nothing but the usage, which a background run still has.
+func TestUsageIsFetched(t *testing.T) {
 	t.Parallel()
 	frames := recordedFrames(t, "agents.messages.create.stream_background")
-	s := serve(t, replayStream(frames))
-	for k := slices.IndexFunc(frames, func(f string) bool { return strings.Contains(f, `"stop_reason"`) }) + 1; k <= len(frames); k++ {
+	stop := slices.IndexFunc(frames, func(f string) bool { return strings.Contains(f, `"stop_reason"`) }) + 1
+	for k := stop; k <= len(frames); k++ {
+		s := serve(t, replayStream(frames))
 		stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloBackground(), streamEnding{frames: k, abort: true}.option())
 		require.NoError(t, err)
 		_, err = watchStream(t, stream)
 		require.NoError(t, err)
-	}
-	for _, r := range s.seen("") {
-		require.Equal(t, "/v1/agents/agent-1/messages", r.Path)
+		require.Equal(t, 15, stream.Result().Usage.TotalTokens)
+		require.Empty(t, stream.Result().Warnings)
+		want := 1
+		if k == stop {
+			want = 2
+		}
+		require.Len(t, s.seen(""), want)
 	}
 }
 
@@ -358,7 +364,7 @@ func TestJoinedAcrossTheSeam(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []letta.ToolCall{{Name: "add", Arguments: arguments, ToolCallID: "call_1"}}, turn.ToolCalls())
 		require.Len(t, turn.Messages, 1)
-		require.Equal(t, len(frames)-1, cuts)
+		require.Equal(t, len(frames), cuts, "the last one looks for the usage")
 	}
 }
 
@@ -630,13 +636,17 @@ func TestStreamBodies(t *testing.T) {
 		{"no space after the colon", strings.ReplaceAll(good, "data: ", "data:"), nil, ok(1)},
 		{"data over several lines", strings.ReplaceAll(good, `,"`, ",\ndata: \""), nil, ok(1)},
 		{"named events", strings.ReplaceAll(good, "data: {", "event: message\nid: 7\ndata: {"), nil, ok(1)},
-		{"named cancelled", pingFrame + textFrame + "event: cancelled\ndata: {\"run_id\":\"run-1\"}\n\n" + stopFrame, nil, ok(1)},
+		{"named cancelled", pingFrame + textFrame + "event: cancelled\ndata: {\"run_id\":\"run-1\"}\n\n" + strings.Replace(stopFrame, "end_turn", "cancelled", 1), nil, func(t *testing.T, _ []string, turn *letta.Turn, err error) {
+			require.NoError(t, err)
+			require.Empty(t, turn.Warnings) // a cancelled turn ends without usage
+		}},
 		{"second DONE", good + doneFrame, nil, ok(1)},
 		{"DONE with spaces", strings.ReplaceAll(good, "[DONE]", " [DONE] "), nil, ok(1)},
 		{"DONE without a blank line", strings.TrimSuffix(good, "\n\n"), nil, ok(1)},
 		{"events after DONE", good + textFrame + errorFrame, nil, ok(1)},
-		{"end without DONE", pingFrame + textFrame + stopFrame, nil, ok(1)},
-		{"half usage", pingFrame + textFrame + stopFrame + usageFrame[:60], nil, ok(1)},
+		{"end without DONE", pingFrame + textFrame + stopFrame + usageFrame, nil, ok(1)},
+		{"end without usage", pingFrame + textFrame + stopFrame, nil, warning("", "the usage of the turn is missing")},
+		{"half usage", pingFrame + textFrame + stopFrame + usageFrame[:60], nil, warning("", "the usage of the turn is missing")},
 		{"early DONE", pingFrame + textFrame + doneFrame, nil, func(t *testing.T, shown []string, turn *letta.Turn, err error) {
 			require.NoError(t, err, "[DONE] ends a turn (design.md 7)")
 			require.Len(t, shown, 1)
@@ -692,7 +702,7 @@ func TestStreamBodies(t *testing.T) {
 		{"stop reason of the provider alone", pingFrame + strings.Replace(stopFrame, "end_turn", "llm_api_error", 1), nil, fails(letta.ErrProvider, 0, "llm_api_error")},
 		{"error event after a good end", pingFrame + textFrame + stopFrame + "event: error\n" + errorFrame + doneFrame, nil, warning("llm_rate_limit", "too many")},
 		{"error message after a good end", pingFrame + textFrame + stopFrame + usageFrame + errorFrame + doneFrame, nil, warning("llm_rate_limit", "too many")},
-		{"unnamed error after a good end", pingFrame + textFrame + stopFrame + unnamed, nil, warning("INTERNAL_SERVER_ERROR", "it broke")},
+		{"unnamed error after a good end", pingFrame + textFrame + stopFrame + usageFrame + unnamed, nil, warning("INTERNAL_SERVER_ERROR", "it broke")},
 		{"error in plain text", pingFrame + "event: error\ndata: upstream timed out\n\n" + doneFrame, nil, fails(nil, 0, "upstream timed out")},
 		{"two errors", pingFrame + errorFrame + unnamed + doneFrame, nil, fails(letta.ErrProvider, 0, "too many")},
 		{"half an error", pingFrame + textFrame + "event: error\n" + errorFrame[:60], nil, fails(letta.ErrStreamTruncated, 1)},
