@@ -23,8 +23,9 @@ type Ensured struct {
 //
 //	ensured, err := client.Agents.Ensure(ctx, []string{"user_1"}, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
 //
-// It creates only after the server answered with a complete, empty list, hidden agents included; any error creates
-// nothing. Concurrent callers in this process share one request. After a create it lists again: if another process
+// It creates only after the server answered with a complete, empty list, hidden agents included; an error of that lookup
+// creates nothing, and the create is sent once. If only the create's answer was lost, the agent is found, and Created is
+// true. Concurrent callers in this process share one request. After a create it lists again: if another process
 // was at it too, the oldest agent wins, for both, and the others are reported. No server enforces this, so a
 // process that is stopped in between may leave a duplicate for the next Ensure to report.
 //

@@ -9,6 +9,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,20 +35,24 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(ensured.Created)
+	fmt.Println(ensured.Agent.Tags, ensured.Created)
 
-	// In a web handler: find it by tag.
+	// In a web handler: the agent of user_1, a *letta.AgentState, or ErrNotFound.
+	agent, err := client.Agents.Find(ctx, []string{"user_1"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// Or all agents with the tag, newest first.
 	agents, err := client.Agents.List(ctx, letta.Tags("user_1"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, agent := range agents {
-		fmt.Println(agent.Tags)
-	}
+	fmt.Println(agents[0].ID == agent.ID)
 
 	// Output:
+	// [user_1] true
 	// true
-	// [user_1]
 }
 
 func Example_guide() {
@@ -173,8 +178,27 @@ func TestLettatestExample(t *testing.T) {
 	srv.Fail(lettatest.Fault{Method: "POST", Path: "/v1/agents/", Status: 503, Times: 1})
 
 	_, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
-	if !errors.Is(err, letta.ErrServer) || len(srv.Requests()) != 1 {
+	if !errors.Is(err, letta.ErrServer) || len(srv.Requests()) != 1 { // what arrived: sent once
 		t.Fatal(err, len(srv.Requests()))
+	}
+
+	srv.Script(func(turn lettatest.Turn) lettatest.Reply { // what the model says; by default "You said: ..."
+		return lettatest.Reply{Text: strings.ToUpper(turn.Text)}
+	})
+	srv.Fail(lettatest.Fault{Path: "/v1/agents/*/messages", Stream: &lettatest.StreamFault{After: 2, Then: lettatest.StreamCut}})
+
+	agent, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Agents.Messages.Stream(context.Background(), agent.ID, &letta.AgentMessageCreateParams{
+		Messages: []letta.MessageInput{letta.UserText("one two three")}, StreamTokens: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if turn, err := stream.Collect(); !errors.Is(err, letta.ErrStreamTruncated) || turn.Text() != "ONE" {
+		t.Fatal(turn.Text(), err)
 	}
 }
 
@@ -211,10 +235,11 @@ func Example_stream() {
 		Messages:     []letta.MessageInput{letta.UserText("hello")},
 		StreamTokens: true, // pieces of messages, as they come
 		Background:   true, // the turn survives a lost connection, and the stream resumes by itself
-	})
+	}, letta.WithTurnLock(), letta.WithCancelOnDone()) // turns of a user wait; one that is left is stopped
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer stream.Close()
 	for message, err := range stream.Events() {
 		if err != nil {
 			log.Fatal(err) // what came so far is not the whole answer

@@ -377,7 +377,7 @@ type ToolCall struct {
 	ToolCallID ToolCallID `json:"tool_call_id"`
 }
 
-// Approval is the answer to one tool call that waits: a decision, or the return of a client tool.
+// Approval is *ApprovalReturn or *ToolReturn: the answer to one tool call that waits: a decision, or the return of a client tool.
 type Approval interface{ approval() string }
 
 var approvals = newUnion[Approval]("type", Approval.approval,
@@ -392,7 +392,7 @@ type ApprovalReturn struct {
 	Reason     string     `json:"reason,omitzero"`
 }
 
-// ToolReturn is what a tool gave back.
+// ToolReturn is what a tool gave back, in answer to a call.
 type ToolReturn struct {
 	ToolCallID ToolCallID `json:"tool_call_id"`
 	Status     string     `json:"status"` // success, error
@@ -426,7 +426,7 @@ func (v ToolReturn) MarshalJSON() ([]byte, error) {
 // MarshalJSON gives Raw back.
 func (v UnknownApproval) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownApproval") }
 
-// MessageInput is a message to send: UserText makes the usual one.
+// MessageInput is *MessageCreate, *ApprovalCreate or *ToolReturnCreate: a message to send. UserText makes the usual one.
 type MessageInput interface{ messageInput() string }
 
 var messageInputs = newUnion[MessageInput]("type", MessageInput.messageInput,

@@ -64,7 +64,7 @@ func run(ctx context.Context, users int, model string) error {
 	}
 
 	fmt.Println("\nA web handler looks up the agent of its user, and changes its tags:")
-	agent, err := agentOf(ctx, client, "user_1")
+	agent, err := client.Agents.Find(ctx, []string{"user_1"})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func run(ctx context.Context, users int, model string) error {
 		return err
 	}
 	fmt.Printf("  after RemoveTags: %q\n", agent.Tags)
-	if _, err := agentOf(ctx, client, "user_who_never_signed_up"); !errors.Is(err, errNoAgent) {
+	if _, err := client.Agents.Find(ctx, []string{"user_who_never_signed_up"}); !errors.Is(err, letta.ErrNotFound) {
 		return fmt.Errorf("expected no agent: %w", err)
 	}
 
@@ -102,18 +102,4 @@ func signUp(ctx context.Context, client *letta.Client, userID, model string) (*l
 		Model:        model,
 		MemoryBlocks: []letta.CreateBlock{{Label: "human", Value: "The user's id is " + userID + "."}},
 	})
-}
-
-var errNoAgent = errors.New("the user has no agent")
-
-// agentOf finds the agent of a user.
-func agentOf(ctx context.Context, client *letta.Client, userID string) (*letta.AgentState, error) {
-	agents, err := client.Agents.List(ctx, letta.Tags(userID))
-	if err != nil {
-		return nil, err
-	}
-	if len(agents) == 0 {
-		return nil, errNoAgent
-	}
-	return agents[len(agents)-1], nil // the list is newest first, and the oldest is the one that Ensure returns
 }
