@@ -102,6 +102,7 @@ type MessageStream struct {
 	seq       int
 	fruitless int  // resumes since the last new frame
 	usage     bool // was seen
+	lookedUp  bool // usage was asked for after a cut
 	ended     bool
 	err       error
 }
@@ -431,9 +432,11 @@ func (s *MessageStream) report(data []byte) {
 func (s *MessageStream) cut(err error) error {
 	if reason := s.turn.turn.StopReason.StopReason; s.turn.failure != nil || reason != "" {
 		if !s.usage && s.turn.turn.Complete() && reason != StopReasonCancelled { // a cancelled turn ends without usage and [DONE]
-			s.usage = true
-			if s.resume != nil && s.runID != "" && s.reconnect(s.failure(err)) == nil {
-				return nil
+			if s.resume != nil && s.runID != "" && !s.lookedUp {
+				s.lookedUp = true
+				if s.reconnect(s.failure(err)) == nil {
+					return nil
+				}
 			}
 			missing := s.failure(ErrStreamTruncated)
 			missing.Message = "the usage of the turn is missing"
