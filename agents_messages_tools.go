@@ -78,13 +78,13 @@ func CheckApprovals(pending []ToolCall, answers []Approval) error {
 			}
 		}
 		if !slices.ContainsFunc(pending, func(c ToolCall) bool { return c.ToolCallID == id }) {
-			return fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)
+			return refusal{fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)}
 		}
 		count[id]++
 	}
 	for _, c := range pending {
 		if n := count[c.ToolCallID]; n != 1 {
-			return fmt.Errorf("letta: %w: call %q of %s has %d answers", ErrInvalidApprovals, c.ToolCallID, c.Name, n)
+			return refusal{fmt.Errorf("letta: %w: call %q of %s has %d answers", ErrInvalidApprovals, c.ToolCallID, c.Name, n)}
 		}
 	}
 	return nil

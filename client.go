@@ -218,7 +218,7 @@ func do[T any](ctx context.Context, c *core, op call, opts []RequestOption) (T, 
 func (c *core) send(ctx context.Context, op call, out any, opts []RequestOption) error {
 	cfg, err := c.configure(opts)
 	if err != nil {
-		return fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
+		return refusal{fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)}
 	}
 	x, err := c.prepare(ctx, op, cfg)
 	if err != nil {
@@ -296,9 +296,9 @@ func expand(path string, ids []any) (string, error) {
 		name, text := path[start+1:end], fmt.Sprint(id)
 		switch {
 		case text == "":
-			return "", fmt.Errorf("%s is empty", name)
+			return "", refusal{fmt.Errorf("%s is empty", name)}
 		case text == "." || text == "..", strings.ContainsAny(text, `/\`):
-			return "", fmt.Errorf("%s %q is not an id", name, text)
+			return "", refusal{fmt.Errorf("%s %q is not an id", name, text)}
 		}
 		path = path[:start] + url.PathEscape(text) + path[end+1:]
 	}
@@ -335,7 +335,7 @@ func (cfg *config) encode(body any, foreign bool) ([]byte, string, error) {
 	}
 	data, err := engine(body)
 	if err != nil {
-		return nil, "", fmt.Errorf("the parameters cannot be encoded: %w", err)
+		return nil, "", refusal{fmt.Errorf("the parameters cannot be encoded: %w", err)}
 	}
 	if len(cfg.fields) > 0 {
 		if data, err = cfg.addFields(data); err != nil {

@@ -910,12 +910,12 @@ func TestBadInput(t *testing.T) {
 		call       func() error
 	}
 	rows := []row{
-		{"nil create", "agents.create", letta.ErrMissingParams, func() error { _, err := c.Agents.Create(ctx, nil); return err }},
-		{"nil update", "agents.update", letta.ErrMissingParams, func() error { _, err := c.Agents.Update(ctx, "agent-1", nil); return err }},
-		{"nil import", "agents.import_file", letta.ErrMissingParams, func() error { _, err := c.Agents.ImportFile(ctx, nil); return err }},
+		{"nil create", "agents.create", letta.ErrInvalidParams, func() error { _, err := c.Agents.Create(ctx, nil); return err }},
+		{"nil update", "agents.update", letta.ErrInvalidParams, func() error { _, err := c.Agents.Update(ctx, "agent-1", nil); return err }},
+		{"nil import", "agents.import_file", letta.ErrInvalidParams, func() error { _, err := c.Agents.ImportFile(ctx, nil); return err }},
 		{"nil file", "file", nil, func() error { _, err := c.Agents.ImportFile(ctx, &letta.AgentImportFileParams{}); return err }},
-		{"nil ensure", "agents.ensure", letta.ErrMissingParams, func() error { _, err := c.Agents.Ensure(ctx, []string{"a"}, nil); return err }},
-		{"nil block", "blocks.create", letta.ErrMissingParams, func() error { _, err := c.Blocks.Create(ctx, nil); return err }},
+		{"nil ensure", "agents.ensure", letta.ErrInvalidParams, func() error { _, err := c.Agents.Ensure(ctx, []string{"a"}, nil); return err }},
+		{"nil block", "blocks.create", letta.ErrInvalidParams, func() error { _, err := c.Blocks.Create(ctx, nil); return err }},
 		{"block label", "label", nil, func() error { _, err := c.Blocks.Create(ctx, &letta.BlockCreateParams{}); return err }},
 		{"limit", "limit", nil, func() error { _, err := c.Agents.List(ctx, &letta.AgentListParams{Limit: -1}); return err }},
 		{"count limit", "limit", nil, func() error { _, err := c.Agents.Count(ctx, &letta.AgentListParams{Limit: -1}); return err }},

@@ -27,14 +27,14 @@ var (
 	ErrQuota        = errors.New("limit of the account") // 402, or 429 that waiting does not help against
 	ErrServer       = errors.New("server error")         // 5xx
 
-	ErrProvider        = errors.New("the model provider failed")               // whatever its status
-	ErrBusy            = errors.New("another turn is going on")                // 409; APIError.RunID names the run
-	ErrPendingApproval = errors.New("the agent waits for an approval")         // 409; APIError.PendingRequestID
-	ErrNoActiveRun     = errors.New("no active run")                           // nothing to cancel
-	ErrInvalidTags     = errors.New("invalid tags")                            // refused before sending
-	ErrPageLoop        = errors.New("the server repeats a page of the list")   // it ignores the cursor, or lost its place
-	ErrNotSent         = errors.New("nothing was sent")                        // the server was not reached, or its turn never came
-	ErrMissingParams   = errors.New("the params are nil, but this needs some") // refused before sending
+	ErrProvider        = errors.New("the model provider failed")             // whatever its status
+	ErrBusy            = errors.New("another turn is going on")              // 409; APIError.RunID names the run
+	ErrPendingApproval = errors.New("the agent waits for an approval")       // 409; APIError.PendingRequestID
+	ErrNoActiveRun     = errors.New("no active run")                         // nothing to cancel
+	ErrInvalidTags     = errors.New("invalid tags")                          // refused before sending
+	ErrPageLoop        = errors.New("the server repeats a page of the list") // it ignores the cursor, or lost its place
+	ErrNotSent         = errors.New("nothing was sent")                      // the server was not reached, or its turn never came
+	ErrInvalidParams   = errors.New("invalid call")                          // refused here, before anything was sent; so are ErrInvalidTags and ErrInvalidApprovals
 )
 
 // APIError is an answer that is not 2xx. It holds no request, header or query.
@@ -56,6 +56,12 @@ type APIError struct {
 	note             string
 	detail           errorBody
 }
+
+// refusal is an error of the caller that was found before anything was sent.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error        { return r.error }
+func (r refusal) Is(target error) bool { return target == ErrInvalidParams }
 
 // FieldError is one complaint of a 422.
 type FieldError struct {

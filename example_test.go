@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +187,7 @@ func TestLettatestExample(t *testing.T) {
 	srv.Script(func(turn lettatest.Turn) lettatest.Reply { // what the model says; by default "You said: ..."
 		return lettatest.Reply{Text: strings.ToUpper(turn.Text)}
 	})
+	// On every turn: the streams of Stream and RunTools are cut after the ping and the first piece.
 	srv.Fail(lettatest.Fault{Path: "/v1/agents/*/messages", Stream: &lettatest.StreamFault{After: 2, Then: lettatest.StreamCut}})
 
 	agent, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
@@ -311,4 +314,40 @@ func Example_approvals() {
 
 	fmt.Println(len(answers), response.StopReason.StopReason, err)
 	// Output: 1 end_turn <nil>
+}
+
+func Example_handler() {
+	client, stopServer := newTestClient()
+	defer stopServer()
+	agent, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tool, err := letta.NewTool("weather", "Tells the weather of a city.", weather)
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := func(w http.ResponseWriter, r *http.Request, text string) error {
+		ctx, stop := context.WithCancel(r.Context())
+		defer stop()
+		_, err := client.Agents.Messages.RunTools(ctx, agent.ID, &letta.AgentMessageCreateParams{
+			Messages:     []letta.MessageInput{letta.UserText(text)},
+			StreamTokens: true,
+		}, &letta.ToolRun{
+			Tools: []*letta.FuncTool{tool},
+			OnMessage: func(message letta.Message) {
+				if message, ok := message.(*letta.AssistantMessage); ok {
+					if _, err := io.WriteString(w, message.Content.String()); err != nil {
+						stop() // nobody reads any more
+					}
+				}
+			},
+		}, letta.WithTurnLock(), letta.WithCancelOnDone())
+		return err
+	}
+
+	answer := httptest.NewRecorder()
+	err = handler(answer, httptest.NewRequest(http.MethodPost, "/chat", nil), "hello")
+	fmt.Println(answer.Body, err)
+	// Output: You said: hello <nil>
 }

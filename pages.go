@@ -1,6 +1,7 @@
 package letta
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -131,10 +132,15 @@ func copyOf[T any](p *T) T {
 	return *p
 }
 
-func missing(operation string) error { return fmt.Errorf("letta: %s: %w", operation, ErrMissingParams) }
+func missing(operation string) error { return invalid(operation, "the params are nil") }
 
+// invalid words an error of an operation. Unless it wraps another, or one of the refusals, it is a refusal.
 func invalid(operation, format string, args ...any) error {
-	return fmt.Errorf("letta: "+operation+": "+format, args...)
+	err := fmt.Errorf("letta: "+operation+": "+format, args...)
+	if !strings.Contains(format, "%w") || errors.Is(err, ErrInvalidTags) {
+		return refusal{err}
+	}
+	return err
 }
 
 // checkList refuses what a server would misread.

@@ -81,5 +81,6 @@ func TestSoakOnLettatest(t *testing.T) {
 		}
 	}
 	require.Equal(t, streams, sent, "each turn was sent once")
+	require.Equal(t, 200, server.Requests()[len(server.Requests())-1].Status)
 	require.Greater(t, resumed, streams/2, "the cuts happened")
 }

@@ -7,6 +7,7 @@ package lettatest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -321,7 +322,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	answered := func() {
 		s.mu.Lock()
-		entry.Status = out.status
+		entry.Status = cmp.Or(out.status, http.StatusOK) // of a stream
 		s.mu.Unlock()
 	}
 	if out.stream != nil && fault.Drop != DropAfterRead {
