@@ -156,7 +156,7 @@ func (s *AgentService) ImportFile(ctx context.Context, params *AgentImportFilePa
 	}
 	body, err := params.form()
 	if err != nil {
-		return nil, invalid("agents.import_file", "%w", err)
+		return nil, refusal{invalid("agents.import_file", "%w", err)}
 	}
 	op := call{method: http.MethodPost, path: "/v1/agents/import", body: body}
 	if params.OverrideEmbeddingModel != "" {

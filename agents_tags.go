@@ -45,11 +45,11 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 		return nil, invalid(operation, "use WithProject instead of Project: the lookup must see the same project")
 	}
 	if _, err := marshal(create); err != nil {
-		return nil, invalid(operation, "the parameters cannot be encoded: %w", err)
+		return nil, refusal{invalid(operation, "the parameters cannot be encoded: %w", err)}
 	}
 	cfg, err := s.core.configure(opts)
 	if err != nil {
-		return nil, invalid(operation, "%w", err)
+		return nil, refusal{invalid(operation, "%w", err)}
 	}
 	params := *create
 	params.Tags = union2(tags, create.Tags)

@@ -243,7 +243,7 @@ func (c *core) send(ctx context.Context, op call, out any, opts []RequestOption)
 // prepare checks everything that can be checked before something is sent.
 func (c *core) prepare(ctx context.Context, op call, cfg *config) (*exchange, error) {
 	if ctx == nil {
-		return nil, errors.New("the context is nil")
+		return nil, refusal{errors.New("the context is nil")}
 	}
 	path, err := expand(op.path, op.ids)
 	if err != nil {
@@ -320,12 +320,12 @@ func (cfg *config) encode(body any, foreign bool) ([]byte, string, error) {
 	switch body := body.(type) {
 	case nil:
 		if cfg.callFields {
-			return nil, "", errors.New("WithBodyField: this call has no body")
+			return nil, "", refusal{errors.New("WithBodyField: this call has no body")}
 		}
 		return nil, "", nil
 	case *form:
 		if cfg.callFields {
-			return nil, "", errors.New("WithBodyField: the body of this call is not JSON")
+			return nil, "", refusal{errors.New("WithBodyField: the body of this call is not JSON")}
 		}
 		return body.data, body.contentType, nil
 	}
@@ -393,13 +393,13 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any, opt
 	u, err := url.Parse(path)
 	switch {
 	case err != nil, u.Scheme != "", u.Host != "", u.Fragment != "", !strings.HasPrefix(path, "/"):
-		return fmt.Errorf("letta: path %q must start with /v1/ and hold no host and no fragment", path)
+		return refusal{fmt.Errorf("letta: path %q must start with /v1/ and hold no host and no fragment", path)}
 	case strings.Contains("/"+u.Path+"/", "/../"), strings.Contains("/"+u.Path+"/", "/./"):
-		return fmt.Errorf("letta: path %q must not hold dots as segments", path)
+		return refusal{fmt.Errorf("letta: path %q must not hold dots as segments", path)}
 	}
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return fmt.Errorf("letta: query of path %q: %w", path, err)
+		return refusal{fmt.Errorf("letta: query of path %q: %w", path, err)}
 	}
 	if data, ok := body.([]byte); ok {
 		body = &form{"application/json", data}

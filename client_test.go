@@ -1011,6 +1011,7 @@ func TestBadInput(t *testing.T) {
 	for _, tt := range rows {
 		err := tt.call()
 		require.ErrorContains(t, err, tt.want, tt.name)
+		require.True(t, errors.Is(err, letta.ErrInvalidParams) || err == letta.ErrInvalidTags, tt.name)
 		if tt.is != nil {
 			require.ErrorIs(t, err, tt.is, tt.name)
 		}

@@ -290,7 +290,7 @@ func WithBodyField(name string, value any) RequestOption {
 func (cfg *config) addFields(body []byte) ([]byte, error) {
 	object := map[string]json.RawMessage{}
 	if err := unmarshal(body, &object); err != nil {
-		return nil, errors.New("WithBodyField: the body of this call is not a JSON object")
+		return nil, refusal{errors.New("WithBodyField: the body of this call is not a JSON object")}
 	}
 	maps.Copy(object, cfg.fields)
 	return marshal(object)
