@@ -510,8 +510,6 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 	var logged bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	gone := httptest.NewServer(nil)
-	gone.Close()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/agents/agent-1":
@@ -546,7 +544,7 @@ func TestSecretsStayHidden(t *testing.T) {
 				err = errors.Unwrap(err)
 			}
 		}
-		lost, err := letta.NewClient(letta.WithBaseURL(gone.URL), opt, letta.WithLogger(logger), letta.WithMaxRetries(0))
+		lost, err := letta.NewClient(letta.WithBaseURL("http://127.0.0.1:1"), opt, letta.WithLogger(logger), letta.WithMaxRetries(0))
 		require.NoError(t, err)
 		_, err = lost.Agents.Retrieve(t.Context(), "agent-1", nil, letta.WithQuery("q", secret))
 		requireHidden(t, err)
