@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -239,11 +240,11 @@ func checkInput(operation string, messages []MessageInput, input Content) ([]Mes
 	}
 	messages = slices.Clone(messages)
 	for i, m := range messages {
+		if m == nil || reflect.ValueOf(m).IsNil() { // every variant is a pointer
+			return nil, invalid(operation, "messages[%d] is nil", i)
+		}
 		switch m := m.(type) {
 		case *MessageCreate:
-			if m == nil {
-				return nil, invalid(operation, "messages[%d] is nil", i)
-			}
 			if m.Role == "" {
 				return nil, invalid(operation, "messages[%d].role is empty", i)
 			}
@@ -251,28 +252,16 @@ func checkInput(operation string, messages []MessageInput, input Content) ([]Mes
 				return nil, invalid(operation, "messages[%d].content is empty", i)
 			}
 			sent := *m
-			messages[i] = &sent
 			fillOtid(&sent.Otid)
+			messages[i] = &sent
 		case *ApprovalCreate:
-			if m == nil {
-				return nil, invalid(operation, "messages[%d] is nil", i)
-			}
 			sent := *m
-			messages[i] = &sent
 			fillOtid(&sent.Otid)
+			messages[i] = &sent
 		case *ToolReturnCreate:
-			if m == nil {
-				return nil, invalid(operation, "messages[%d] is nil", i)
-			}
 			sent := *m
-			messages[i] = &sent
 			fillOtid(&sent.Otid)
-		case *UnknownMessageInput:
-			if m == nil {
-				return nil, invalid(operation, "messages[%d] is nil", i)
-			}
-		case nil:
-			return nil, invalid(operation, "messages[%d] is nil", i)
+			messages[i] = &sent
 		}
 	}
 	return messages, nil

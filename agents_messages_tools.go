@@ -32,14 +32,11 @@ func (s *AgentMessageService) Pending(ctx context.Context, id AgentID, opts ...R
 // Respond answers all calls that wait, in one request, and returns the rest of the turn. It asks for them first, and
 // sends nothing unless every one of them has exactly one answer: a server refuses less, and the agent stays stuck.
 func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, opts ...RequestOption) (*LettaResponse, error) {
-	pending, err := s.Pending(ctx, id, opts...)
+	calls, err := s.waiting(ctx, "agents.messages.respond", id, opts)
+	if err == nil {
+		err = CheckApprovals(calls, answers)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if pending == nil {
-		return nil, invalid("agents.messages.respond", "agent %s: %w", id, ErrNothingPending)
-	}
-	if err := CheckApprovals(pending.Calls(), answers); err != nil {
 		return nil, err
 	}
 	return s.Create(ctx, id, &AgentMessageCreateParams{Messages: []MessageInput{&ApprovalCreate{Approvals: answers}}}, opts...)
@@ -47,18 +44,27 @@ func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers [
 
 // DenyAll denies all calls that wait, with a reason that the model reads: the way out for an agent that is stuck.
 func (s *AgentMessageService) DenyAll(ctx context.Context, id AgentID, reason string, opts ...RequestOption) (*LettaResponse, error) {
+	calls, err := s.waiting(ctx, "agents.messages.deny_all", id, opts)
+	if err != nil {
+		return nil, err
+	}
+	var answers []Approval
+	for _, c := range calls {
+		answers = append(answers, &ApprovalReturn{ToolCallID: c.ToolCallID, Reason: reason})
+	}
+	return s.Create(ctx, id, &AgentMessageCreateParams{Messages: []MessageInput{&ApprovalCreate{Approvals: answers}}}, opts...)
+}
+
+// waiting are the calls that wait, or ErrNothingPending.
+func (s *AgentMessageService) waiting(ctx context.Context, operation string, id AgentID, opts []RequestOption) ([]ToolCall, error) {
 	pending, err := s.Pending(ctx, id, opts...)
 	if err != nil {
 		return nil, err
 	}
 	if pending == nil {
-		return nil, invalid("agents.messages.deny_all", "agent %s: %w", id, ErrNothingPending)
+		return nil, invalid(operation, "agent %s: %w", id, ErrNothingPending)
 	}
-	var answers []Approval
-	for _, c := range pending.Calls() {
-		answers = append(answers, &ApprovalReturn{ToolCallID: c.ToolCallID, Reason: reason})
-	}
-	return s.Create(ctx, id, &AgentMessageCreateParams{Messages: []MessageInput{&ApprovalCreate{Approvals: answers}}}, opts...)
+	return pending.Calls(), nil
 }
 
 // CheckApprovals reports, as ErrInvalidApprovals, which of the pending calls has no answer or several, and which

@@ -58,7 +58,7 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 	}
 	tags = slices.Clone(tags)
 	slices.Sort(tags)
-	tags = slices.Compact(tags) // 0.6.12 compares the number of matches with the number of tags
+	tags = slices.Compact(tags) // one key for the same tags
 	key := fmt.Sprintf("%q %q %q %q %q", tags, params.ProjectID, cfg.auth.id, cfg.header, cfg.query)
 	ensured, first, err := s.core.ensures.do(ctx, key, func(ctx context.Context) (*Ensured, error) {
 		return s.ensure(ctx, tags, &params, opts)
@@ -123,6 +123,7 @@ func (s *AgentService) ensure(ctx context.Context, tags []string, create *AgentC
 
 // withTags lists the agents that have all the tags, oldest first.
 func (s *AgentService) withTags(ctx context.Context, tags []string, projectID string, opts []RequestOption) ([]*AgentState, error) {
+	tags = union2(tags, nil) // without repeats: 0.6.12 compares the number of matches with the number of tags
 	// No limit: 0.6.12, which does not know the order, then sends all; later servers send the oldest 50.
 	params := &AgentListParams{Tags: tags, MatchAllTags: true, Order: OrderAsc, OrderBy: "created_at", ProjectID: projectID}
 	found, err := s.List(ctx, params, append(slices.Clone(opts), WithQuery("show_hidden_agents", "true"))...)
@@ -132,7 +133,7 @@ func (s *AgentService) withTags(ctx context.Context, tags []string, projectID st
 	for _, agent := range found {
 		for _, tag := range tags {
 			if !slices.Contains(agent.Tags, tag) {
-				return nil, invalid("agents.ensure", "the server ignores the filter: it returned agent %s, which lacks a tag", agent.ID)
+				return nil, invalid("agents.list", "the server ignores the filter: it returned agent %s, which lacks a tag", agent.ID)
 			}
 		}
 	}
