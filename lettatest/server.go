@@ -124,7 +124,7 @@ func Listen(opts ...Option) (*Server, error) {
 		agents: map[string]*agent{},
 		blocks: map[string]*block{},
 		tools:  baseTools(),
-		script: defaultScript,
+		script: DefaultScript,
 
 		functions:     map[string]func(string) (string, error){},
 		messages:      map[string]*message{},

@@ -59,7 +59,7 @@ func (s *Server) Script(f func(Turn) Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.script = f; f == nil {
-		s.script = defaultScript
+		s.script = DefaultScript
 	}
 }
 
@@ -69,7 +69,7 @@ var (
 	slowLine = regexp.MustCompile(`(?ms)^SLOW (\d+) (.*)`)
 )
 
-func defaultScript(t Turn) Reply {
+func DefaultScript(t Turn) Reply {
 	if t.said != "" {
 		said := []rune(t.said)
 		return Reply{Text: "Tool said: " + string(said[:min(len(said), 400)])}
