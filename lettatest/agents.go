@@ -1,18 +1,16 @@
 package lettatest
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/letta-go/letta/lettatest/internal/check"
 )
 
 const (
@@ -21,32 +19,34 @@ const (
 	typeV1      = "letta_v1_agent"
 )
 
-// agent is one stored agent. fields holds the members of its JSON form that need no work to show.
+var agentRoutes = []route{
+	{op: "agents.list", handle: listAgents},
+	{op: "GET /v1/agents/count | AgentListParams", handle: countAgents},
+	{op: "agents.export_file", handle: exportAgent},
+	{op: "agents.import_file", handle: importAgents},
+	{op: "GET /v1/agents/{agent_id}/context", handle: withAgent(agentContext)},
+	{op: "agents.create", handle: createAgent},
+	{op: "agents.update", handle: updateAgent},
+	{op: "agents.retrieve", handle: retrieveAgent},
+	{op: "agents.delete", handle: deleteAgent},
+	{op: "agents.recompile", handle: withAgent(recompileAgent)},
+	{op: "GET /v1/agents/{agent_id}/core-memory", handle: withAgent(func(w *world, _ *call, a *agent) answer {
+		return ok(w.state(a, everything())["memory"])
+	})},
+}
+
+// An agent is one stored agent. Its fields are the members of its JSON form that need no work to show.
 type agent struct {
-	id               string
-	created, updated time.Time
-	lastRun          time.Time // zero: never ran
-	fields           object
-	tags             []string
-	blocks           []string
-	tools            []string
-	secrets          []secret
-	messages         []*message // in context
-	history          []*message // all that were ever stored, of conversations too
-	last             string     // the id of the newest run
+	row
+	lastRun  time.Time // zero: never ran
+	secrets  []secret
+	messages []*message // in context
+	history  []*message // all that were ever stored, of conversations too
+	last     string     // the id of the newest run
+	opened   table[*row] // files, by their ids
 }
 
 type secret struct{ id, key, value string }
-
-var agentTypes = []string{
-	"memgpt_agent", "memgpt_v2_agent", typeV1, "react_agent", "workflow_agent", "split_thread_agent", "sleeptime_agent", "voice_convo_agent",
-	"voice_sleeptime_agent",
-}
-
-var stopReasons = []string{
-	"end_turn", "error", "llm_api_error", "invalid_llm_response", "invalid_tool_call", "max_steps", "max_tokens_exceeded", "no_tool_call",
-	"tool_rule", "cancelled", "insufficient_credits", "requires_approval", "context_window_overflow_in_system_prompt",
-}
 
 var relations = []string{
 	"agent.blocks", "agent.identities", "agent.managed_group", "agent.pending_approval", "agent.secrets", "agent.sources", "agent.tags",
@@ -56,181 +56,33 @@ var relations = []string{
 // legacyRelations are the names that include_relationships knows.
 var legacyRelations = map[string]string{
 	"memory": "agent.blocks", "secrets": "agent.secrets", "tool_exec_environment_variables": "agent.secrets", "tags": "agent.tags",
-	"tools": "agent.tools",
+	"tools": "agent.tools", "sources": "agent.sources", "identity_ids": "agent.identities", "multi_agent_group": "agent.managed_group",
 }
 
-// The fields of a create and of an update, in the order in which the real server checks them.
 var (
-	optText, optInt, optBool, optDict = opt(text), opt(integer), opt(boolean), opt(dict(nil))
-	optTexts, optTextMap              = opt(list(text)), opt(dict(text))
-	anything                          = func(_ *problems, _ loc, v any) any { return v }
-
-	createFields = []field{
-		{"name", agentName},
-		{"memory_blocks", opt(list(structure(createBlockFields)))},
-		{"tools", optTexts},
-		{"tool_ids", opt(list(id("tool")))},
-		{"source_ids", opt(list(id("source")))},
-		{"folder_ids", opt(list(id("source")))},
-		{"block_ids", opt(list(id("block")))},
-		{"tool_rules", opt(list(toolRule))},
-		{"tags", optTexts},
-		{"system", optText},
-		{"agent_type", oneOf("enum", agentTypes...)},
-		{"initial_message_sequence", opt(list(structure([]field{
-			{"role*", choice("literal_error", quoted("<MessageRole.%s: '%s'>", roles), roles)}, {"content*", anything},
-		})))},
-		{"include_base_tools", boolean},
-		{"include_multi_agent_tools", boolean},
-		{"include_base_tool_rules", optBool},
-		{"description", optText},
-		{"metadata", optDict},
-		{"llm_config", opt(llmConfig)},
-		{"embedding_config", opt(embeddingConfig)},
-		{"model", opt(modelHandle)},
-		{"embedding", opt(embeddingHandle)},
-		{"model_settings", opt(modelSettings)},
-		{"compaction_settings", opt(structure(compactionFields))},
-		{"context_window_limit", optInt},
-		{"max_tokens", optInt},
-		{"max_reasoning_tokens", optInt},
-		{"enable_reasoner", optBool},
-		{"reasoning", optBool},
-		{"tool_exec_environment_variables", optTextMap},
-		{"secrets", optTextMap},
-		{"project_id", optText},
-		{"template_id", optText},
-		{"base_template_id", optText},
-		{"identity_ids", opt(list(id("identity")))},
-		{"message_buffer_autoclear", boolean},
-		{"enable_sleeptime", optBool},
-		{"response_format", opt(responseFormat)},
-		{"timezone", optText},
-		{"max_files_open", opt(atMost("max_files_open", 1000))},
-		{"per_file_view_window_char_limit", opt(atMost("per_file_view_window_char_limit", 1<<31-1))},
-		{"hidden", optBool},
-		{"parallel_tool_calls", optBool},
-	}
-	updateFields = []field{
-		{"name", optText},
-		{"tool_ids", opt(list(id("tool")))},
-		{"source_ids", opt(list(id("source")))},
-		{"folder_ids", opt(list(id("source")))},
-		{"block_ids", opt(list(id("block")))},
-		{"tags", optTexts},
-		{"system", optText},
-		{"tool_rules", opt(list(toolRule))},
-		{"message_ids", opt(list(id("message")))},
-		{"description", optText},
-		{"metadata", optDict},
-		{"tool_exec_environment_variables", optTextMap},
-		{"secrets", optTextMap},
-		{"project_id", optText},
-		{"template_id", optText},
-		{"base_template_id", optText},
-		{"identity_ids", opt(list(id("identity")))},
-		{"message_buffer_autoclear", optBool},
-		{"model", optText},
-		{"embedding", optText},
-		{"model_settings", opt(modelSettings)},
-		{"compaction_settings", opt(structure(compactionFields))},
-		{"context_window_limit", optInt},
-		{"reasoning", optBool},
-		{"llm_config", opt(llmConfig)},
-		{"embedding_config", opt(embeddingConfig)},
-		{"parallel_tool_calls", optBool},
-		{"response_format", opt(responseFormat)},
-		{"max_tokens", optInt},
-		{"enable_sleeptime", optBool},
-		{"last_run_completion", opt(datetime)},
-		{"last_run_duration_ms", optInt},
-		{"last_stop_reason", opt(oneOf("enum", stopReasons...))},
-		{"timezone", optText},
-		{"max_files_open", opt(atMost("max_files_open", 1000))},
-		{"per_file_view_window_char_limit", opt(atMost("per_file_view_window_char_limit", 1<<31-1))},
-		{"hidden", optBool},
-	}
-	filterFields = []field{
-		{"name", text},
-		{"tags[]", list(text)},
-		{"match_all_tags", boolean},
-		{"query_text", text},
-		{"project_id", text},
-		{"template_id", text},
-		{"base_template_id", text},
-		{"identity_id", text},
-		{"identifier_keys[]", list(text)},
-	}
-	filterFieldsEnd = []field{
-		{"show_hidden_agents", boolean}, {"last_stop_reason", oneOf("enum", stopReasons...)}, {"created_by_id", text},
-	}
-	includeFields = []field{
-		{"include_relationships[]", list(text)}, {"include[]", list(oneOf("literal_error", relations...))},
-	}
-	listFields = slices.Concat(filterFields[:3], pageFields[:3], filterFields[3:], includeFields, []field{
-		pageFields[3],
-		{"order_by", oneOf("literal_error", "created_at", "updated_at", "last_run_completion")},
-		{"ascending", boolean},
-	}, filterFieldsEnd)
-	roles        = []string{"user", "system", "assistant"}
+	adjectives   = []string{"Amber", "Brisk", "Calm", "Daring", "Gentle", "Lively", "Mellow", "Quiet", "Sunny", "Witty"}
+	nouns        = []string{"Badger", "Comet", "Falcon", "Harbor", "Maple", "Meadow", "Otter", "Pebble", "River", "Willow"}
 	unsafeInName = regexp.MustCompile(`[^\p{L}\p{N}\p{M}_ '\-]`)
 )
 
-const badName = "Export failed: Agent name '%s' contains invalid characters. Only letters (any language), digits, spaces, hyphens, " +
-	`underscores, and apostrophes are allowed. Please avoid filesystem-unsafe characters like: / \ : * ? " < > |`
+const (
+	badName = "Export failed: Agent name '%s' contains invalid characters. Only letters (any language), digits, spaces, hyphens, " +
+		`underscores, and apostrophes are allowed. Please avoid filesystem-unsafe characters like: / \ : * ? " < > |`
+	defaultSystem = "You are a helpful agent with a memory that you keep up to date."
+)
 
-func agentName(p *problems, at loc, v any) any {
-	if name, ok := text(p, at, v).(string); ok && unsafeInName.MatchString(name) {
-		a := fail(http.StatusInternalServerError, badName, name)
-		p.stop = &a
-	}
-	return v
-}
-
-func badHandle(h string) bool {
-	provider, name, ok := strings.Cut(h, "/")
-	return h != "" && (!ok || provider == "" || name == "")
-}
-
-func modelHandle(p *problems, at loc, v any) any {
-	if h, ok := text(p, at, v).(string); ok && badHandle(h) {
-		a := invalid("The model handle should be in the format provider/model-name")
-		p.stop = &a
-	}
-	return v
-}
-
-func embeddingHandle(p *problems, at loc, v any) any {
-	const msg = "The embedding handle should be in the format provider/model-name"
-	if h, ok := text(p, at, v).(string); ok && badHandle(h) {
-		p.add("value_error", at, "Value error, "+msg, v, "'error': ValueError('"+msg+"')")
-	}
-	return v
-}
-
-func atMost(name string, limit int) check {
-	return func(p *problems, at loc, v any) any {
-		n := integer(p, at, v)
-		if i, ok := n.(int); ok && i > limit {
-			a := invalid("%s cannot exceed %d. Got: %d", name, limit, i)
-			p.stop = &a
+// withAgent finds the agent of the path.
+func withAgent(f func(*world, *call, *agent) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		a := w.agents.get(c.id)
+		if a == nil {
+			return noAgent(c.id)
 		}
-		return n
+		return f(w, c, a)
 	}
 }
 
-func datetime(p *problems, at loc, v any) any {
-	s, _ := v.(string)
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999", time.DateTime, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC()
-		}
-	}
-	p.add("datetime_from_date_parsing", at, "Input should be a valid datetime or date, input is too short", v, "'error': 'input is too short'")
-	return nil
-}
-
-// include says which relations an answer shows.
+// An include says which relations an answer shows.
 type include map[string]bool
 
 func everything() include {
@@ -242,15 +94,15 @@ func everything() include {
 }
 
 // included works out the relations of an answer. A legacy client that asks for none gets all of them.
-func (c *call) included(o object) include {
+func (c *call) included() include {
 	in := include{}
 	switch {
-	case o.strs("include") != nil:
-		for _, r := range o.strs("include") {
+	case c.q["include"] != nil:
+		for _, r := range texts(c.q, "include") {
 			in[r] = true
 		}
-	case o.has("include_relationships"):
-		for _, r := range o.strs("include_relationships") {
+	case c.q["include_relationships"] != nil:
+		for _, r := range texts(c.q, "include_relationships") {
 			in[legacyRelations[r]] = true
 		}
 	case !c.modern():
@@ -259,250 +111,281 @@ func (c *call) included(o object) include {
 	return in
 }
 
-// modern tells a client of the 1.x generation from a legacy one.
-func (c *call) modern() bool {
-	agent := c.UserAgent()
-	if c.Header.Get("X-Stainless-Package-Version") != "" || agent == "" {
-		return true
-	}
-	name, version, _ := strings.Cut(strings.TrimPrefix(agent, "@letta-ai/"), "/")
-	return name == "letta-client" && !strings.Contains(version, "/") && strings.HasPrefix(version, "1.")
-}
-
 // state is the JSON form of an agent.
-func (s *Server) state(a *agent, in include) map[string]any {
-	m := maps.Clone(map[string]any(a.fields))
+func (w *world) state(a *agent, in include) object {
+	o := maps.Clone(a.fields)
+	llm := get[object](a.fields, "llm_config")
+	files, chars := fileLimits(get[int](llm, "context_window"))
+	with(o, "id", a.id, "created_at", timestamp(a.created), "updated_at", timestamp(a.updated), "last_run_completion", moment(a.lastRun),
+		"message_ids", messageIDs(a.messages), "model", llm["handle"], "model_settings", settingsOf(llm), "embedding", nil)
+	if e := get[object](a.fields, "embedding_config"); e != nil {
+		o["embedding"] = e["handle"]
+	}
+	if o["max_files_open"] == nil {
+		o["max_files_open"] = files
+	}
+	if o["per_file_view_window_char_limit"] == nil {
+		o["per_file_view_window_char_limit"] = chars
+	}
+
 	empty := []any{}
-	m["id"], m["created_at"], m["updated_at"] = a.id, timestamp(a.created), timestamp(a.updated)
-	m["created_by_id"], m["last_updated_by_id"] = userID, userID
-	m["last_run_completion"] = nil
-	if !a.lastRun.IsZero() {
-		m["last_run_completion"] = timestamp(a.lastRun)
-	}
-	ids := make([]string, len(a.messages))
-	for i, msg := range a.messages {
-		ids[i] = msg.id
-	}
-	m["message_ids"] = ids
-
-	llm := get[map[string]any](a.fields, "llm_config")
-	m["model"], m["model_settings"], m["embedding"] = llm["handle"], settingsOf(llm), nil
-	if e := get[map[string]any](a.fields, "embedding_config"); e != nil {
-		m["embedding"] = e["handle"]
-	}
-	files, chars := fileLimits(llm["context_window"])
-	if m["max_files_open"] == nil {
-		m["max_files_open"] = files
-	}
-	if m["per_file_view_window_char_limit"] == nil {
-		m["per_file_view_window_char_limit"] = chars
-	}
-
 	for _, k := range []string{"tags", "tools", "sources", "blocks", "identities", "identity_ids", "secrets"} {
-		m[k] = empty
+		o[k] = empty
 	}
 	for _, k := range []string{"multi_agent_group", "managed_group", "pending_approval", "deployment_id", "entity_id"} {
-		m[k] = nil
+		o[k] = nil
 	}
-	memory := map[string]any{"agent_type": a.fields["agent_type"], "git_enabled": false, "blocks": empty, "file_blocks": empty, "prompt_template": ""}
+	memory := object{"agent_type": a.fields["agent_type"], "git_enabled": false, "blocks": empty, "file_blocks": empty, "prompt_template": ""}
 	if in["agent.blocks"] || in["agent.tags"] {
-		m["tags"] = append([]string{}, a.tags...)
+		o["tags"] = list(a.tags)
 		memory["git_enabled"] = slices.Contains(a.tags, gitTag)
 	}
 	if in["agent.blocks"] {
-		blocks := make([]any, 0, len(a.blocks))
-		for _, id := range a.blocks {
-			blocks = append(blocks, s.blocks[id].state([]string{})) // tags of blocks are not loaded here
+		shown := []any{}
+		for _, id := range a.links["block"] {
+			shown = append(shown, with(w.blocks.get(id).shown(), "tags", empty)) // tags of blocks are not loaded here
 		}
-		m["blocks"], memory["blocks"] = blocks, blocks
+		o["blocks"], memory["blocks"] = shown, shown
 	}
 	if in["agent.tools"] {
-		tools := make([]any, 0, len(a.tools))
-		for _, t := range s.tools {
-			if slices.Contains(a.tools, t.id()) {
-				tools = append(tools, t)
-			}
+		shown := []any{}
+		for _, t := range w.toolsOf(a) {
+			shown = append(shown, t.shown())
 		}
-		m["tools"] = tools
+		o["tools"] = shown
+	}
+	if in["agent.sources"] {
+		shown := []any{}
+		for _, id := range a.links["source"] {
+			shown = append(shown, with(w.folders.get(id).shown(), "vector_db_provider", "native"))
+		}
+		o["sources"] = shown
+	}
+	if in["agent.identities"] {
+		shown := []any{}
+		for _, id := range a.links["identity"] {
+			shown = append(shown, identities.view(w, w.identities.get(id)))
+		}
+		o["identities"], o["identity_ids"] = shown, list(a.links["identity"])
 	}
 	if in["agent.secrets"] {
-		secrets := make([]any, 0, len(a.secrets))
+		shown := []any{}
 		for _, x := range a.secrets {
-			e := map[string]any{
+			e := object{
 				"id": x.id, "key": x.key, "value": x.value, "value_enc": x.value, "agent_id": a.id, "organization_id": orgID, "description": nil,
 				"created_at": nil, "updated_at": nil, "created_by_id": nil, "last_updated_by_id": nil,
 			}
 			if x.value == "" {
 				e["value"], e["value_enc"] = "<encrypted>", nil
 			}
-			secrets = append(secrets, e)
+			shown = append(shown, e)
 		}
-		m["secrets"] = secrets
+		o["secrets"] = shown
 	}
-	m["tool_exec_environment_variables"] = m["secrets"]
+	o["tool_exec_environment_variables"] = o["secrets"]
+	if in["agent.managed_group"] {
+		for _, g := range w.groups.rows {
+			if g.fields["manager_agent_id"] == a.id {
+				o["managed_group"], o["multi_agent_group"] = g.shown(), g.shown()
+			}
+		}
+	}
 	if in["agent.pending_approval"] {
 		if last := pending(a.messages); last != nil {
-			m["pending_approval"] = last.request()
+			o["pending_approval"] = last.request()
 		}
 	}
-	m["memory"] = memory
-	return m
+	o["memory"] = memory
+	return o
 }
 
-func fileLimits(window any) (files, chars int) {
-	switch n, _ := window.(int); {
-	case n == 0:
+func fileLimits(window int) (files, chars int) {
+	switch {
+	case window == 0:
 		return 5, 50_000
-	case n <= 8_000:
+	case window <= 8_000:
 		return 3, 5_000
-	case n <= 32_000:
+	case window <= 32_000:
 		return 5, 15_000
-	case n <= 128_000:
+	case window <= 128_000:
 		return 10, 25_000
-	case n <= 200_000:
+	case window <= 200_000:
 		return 10, 40_000
 	}
 	return 15, 40_000
 }
 
-func (s *Server) createAgent(c *call) answer {
-	o := c.body(createFields)
-	if a, bad := c.failed(); bad {
-		return a
+// refused are the checks that the real server makes in the middle of its own: they are no 422.
+func (c *call) refused() *answer {
+	if name, ok := c.in["name"].(string); ok && unsafeInName.MatchString(name) && c.Method == http.MethodPost {
+		return refuse(http.StatusInternalServerError, badName, name)
 	}
-	if o.str("agent_type") == "voice_convo_agent" && !get[bool](o, "enable_sleeptime") {
-		const msg = "Agent type AgentType.voice_convo_agent requires enable_sleeptime to be True"
-		c.errs.add("value_error", loc{"body"}, "Value error, "+msg, c.data, "'error': ValueError('"+msg+"')")
-		a, _ := c.failed()
-		return a
+	if h, ok := c.in["model"].(string); ok && !check.IsHandle(h) {
+		a := invalid("The model handle should be in the format provider/model-name")
+		return &a
 	}
-	if tags := o.strs("tags"); slices.Contains(tags, gitTag) { // plain self-hosted servers have no git memory: only the labels show the wish
-		o["tags"] = slices.DeleteFunc(slices.Clone(get[[]any](o, "tags")), func(t any) bool { return t == gitTag })
-		for _, b := range get[[]any](o, "memory_blocks") {
-			if b := b.(object); !strings.HasPrefix(b.str("label"), "system/") {
-				b["label"] = "system/" + b.str("label")
+	for name, limit := range map[string]int{"max_files_open": 1000, "per_file_view_window_char_limit": 1<<31 - 1} {
+		if n := get[int](c.in, name); n > limit {
+			a := invalid("%s cannot exceed %d. Got: %d", name, limit, n)
+			return &a
+		}
+	}
+	return nil
+}
+
+func createAgent(w *world, c *call) answer {
+	if problem := c.refused(); problem != nil {
+		return *problem
+	}
+	if text(c.in, "agent_type") == "voice_convo_agent" && !flag(c.in, "enable_sleeptime") {
+		return c.bad("Agent type AgentType.voice_convo_agent requires enable_sleeptime to be True", "body")
+	}
+	if tags := texts(c.in, "tags"); slices.Contains(tags, gitTag) { // plain self-hosted servers have no git memory: only the labels show the wish
+		c.in["tags"] = slices.DeleteFunc(slices.Clone(get[[]any](c.in, "tags")), func(t any) bool { return t == gitTag })
+		for _, v := range get[[]any](c.in, "memory_blocks") {
+			if b := v.(object); !strings.HasPrefix(text(b, "label"), "system/") {
+				b["label"] = "system/" + text(b, "label")
 			}
 		}
 	}
-	a, problem := s.newAgent(o)
+	a, problem := w.newAgent(c.in)
 	if problem != nil {
 		return *problem
 	}
-	out := ok(s.state(a, everything()))
-	a.updated = s.now() // storing the messages touches the row once more
-	return out
+	out := w.state(a, everything())
+	a.updated = w.now() // storing the messages touches the row once more
+	return ok(out)
 }
 
 // newAgent makes an agent from a checked create body.
-func (s *Server) newAgent(o object) (*agent, *answer) {
-	if o.str("name") == "" && !o.has("name") {
-		o["name"] = adjectives[rand.IntN(len(adjectives))] + nouns[rand.IntN(len(nouns))]
+func (w *world) newAgent(in object) (*agent, *answer) {
+	if in["name"] == nil {
+		in["name"] = adjectives[rand.IntN(len(adjectives))] + nouns[rand.IntN(len(nouns))]
 	}
-	kind := o.str("agent_type")
+	kind := text(in, "agent_type")
 	if kind == "" {
 		kind = typeV1
 	}
-	llm, problem := s.llmFor(o, kind)
+	llm, problem := w.llmFor(in, kind)
 	if problem != nil {
 		return nil, problem
 	}
-	embedding := get[object](o, "embedding_config")
-	if embedding == nil && o.has("embedding") {
-		if embedding, problem = s.embeddingFor(o.str("embedding")); problem != nil {
-			return nil, problem
-		}
+	embedding, problem := w.embeddingOf(in)
+	if problem != nil {
+		return nil, problem
 	}
-
-	if _, err := time.LoadLocation(o.str("timezone")); err != nil {
+	if _, err := time.LoadLocation(text(in, "timezone")); err != nil {
 		a := crash()
 		return nil, &a
 	}
-
-	now := s.now()
-	a := &agent{id: newID("agent"), created: now, updated: now, tags: o.strs("tags")}
-	blockIDs := o.strs("block_ids")
-	for _, b := range get[[]any](o, "memory_blocks") { // stored even when the agent fails later on
-		blk, problem := s.newBlock(b.(object))
-		if problem != nil {
+	a := &agent{row: w.newRow("agent")}
+	a.tags = texts(in, "tags")
+	blockIDs := texts(in, "block_ids")
+	for _, v := range get[[]any](in, "memory_blocks") { // stored even when the agent fails later on
+		b := blocks.fresh(w, v.(object))
+		if problem := makeBlock(w, nil, b); problem != nil {
 			return nil, problem
 		}
-		blockIDs = append(blockIDs, blk.id)
+		blockIDs = append(blockIDs, w.blocks.put(b).id)
 	}
-	names, problem := s.resolveTools(a, o, kind)
+	names, problem := w.giveTools(a, in, kind)
 	if problem != nil {
 		return nil, problem
 	}
-	if problem := missingRelations(o); problem != nil {
+	if problem := w.missingRelations(in); problem != nil {
 		return nil, problem
 	}
-	for _, id := range blockIDs {
-		if b := s.blocks[id]; b != nil && !slices.ContainsFunc(a.blocks, s.labelled(b)) {
-			a.blocks = append(a.blocks, id)
-		}
-	}
-	a.setSecrets(secretsOf(o))
+	w.setBlocks(a, blockIDs)
+	a.setSecrets(secretsOf(in))
 
-	rules := slices.Clone(get[[]any](o, "tool_rules"))
-	baseRules := !(excludedFromRules(llm["model"]) && kind != "sleeptime_agent")
-	if o.has("include_base_tool_rules") {
-		baseRules = get[bool](o, "include_base_tool_rules")
-	} else if kind == typeV1 && get[bool](o, "include_base_tools") && len(rules) == 0 {
+	rules := slices.Clone(get[[]any](in, "tool_rules"))
+	baseRules := !excludedFromRules(text(llm, "model")) || kind == "sleeptime_agent"
+	if in["include_base_tool_rules"] != nil {
+		baseRules = flag(in, "include_base_tool_rules")
+	} else if kind == typeV1 && flag(in, "include_base_tools") && len(rules) == 0 {
 		baseRules = false
 	}
-	if baseRules {
-		for _, n := range names {
-			if rule := baseRule(n); rule != "" {
-				rules = append(rules, map[string]any{"type": rule, "tool_name": n, "prompt_template": nil})
-			}
+	for _, n := range names {
+		if rule := baseRule(n); rule != "" && baseRules {
+			rules = append(rules, object{"type": rule, "tool_name": n, "prompt_template": nil})
 		}
 	}
 	compaction := defaultCompaction(llm)
-	mergeSet(compaction, get[object](o, "compaction_settings"))
+	overlay(compaction, get[object](in, "compaction_settings"))
 
-	system := o.str("system")
-	if !o.has("system") {
-		system = defaultSystem
-	}
-	a.fields = object{
-		"name": o["name"], "agent_type": kind, "system": system, "llm_config": llm, "embedding_config": nil, "compaction_settings": compaction,
-		"tool_rules": append([]any{}, rules...), "timezone": "UTC", "hidden": o["hidden"],
-		"message_buffer_autoclear": kind == "workflow_agent" || get[bool](o, "message_buffer_autoclear"),
-		"last_run_duration_ms":     nil, "last_stop_reason": nil,
-	}
-	for _, k := range []string{
-		"description", "metadata", "project_id", "template_id", "base_template_id", "enable_sleeptime", "response_format", "max_files_open",
-		"per_file_view_window_char_limit",
-	} {
-		a.fields[k] = o[k]
-	}
+	a.fields = sample("agents.create")
+	maps.Copy(a.fields, nulls("description metadata project_id template_id base_template_id enable_sleeptime response_format max_files_open "+
+		"per_file_view_window_char_limit hidden embedding_config last_stop_reason last_run_duration_ms"))
+	overlay(a.fields, pick(in, "name description metadata project_id template_id base_template_id enable_sleeptime response_format "+
+		"max_files_open per_file_view_window_char_limit hidden"))
+	with(a.fields, "agent_type", kind, "system", defaultSystem, "llm_config", llm, "compaction_settings", compaction,
+		"tool_rules", append([]any{}, completed(rules)...), "timezone", "UTC",
+		"message_buffer_autoclear", kind == "workflow_agent" || flag(in, "message_buffer_autoclear"))
+	overlay(a.fields, pick(in, "system"))
 	if embedding != nil {
-		a.fields["embedding_config"] = map[string]any(embedding)
+		a.fields["embedding_config"] = embedding
 	}
-	if o.str("timezone") != "" {
-		a.fields["timezone"] = o["timezone"]
+	if text(in, "timezone") != "" {
+		a.fields["timezone"] = in["timezone"]
 	}
 	if slices.Contains(a.tags, subagentTag) {
 		a.fields["hidden"] = true
 	}
-	s.firstMessages(a, o, kind)
-	s.agents[a.id] = a
+	w.firstMessages(a, in, kind)
+	w.agents.put(a)
+	w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
+	for _, id := range texts(in, "identity_ids") {
+		a.link("identity", id)
+	}
+	if flag(in, "enable_sleeptime") && kind != "voice_convo_agent" {
+		w.sleeptime(a)
+	}
 	return a, nil
 }
 
-// firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
-func (s *Server) firstMessages(a *agent, o object, kind string) {
-	now := s.now()
-	add := func(role, text string) {
-		s.keep(a, &a.messages, &message{otid: uuid(), role: role, text: text})
+// sleeptime makes the second agent that works on an agent's memory, and the group of both.
+func (w *world) sleeptime(a *agent) {
+	helper, problem := w.newAgent(object{
+		"name": text(a.fields, "name") + "-sleeptime", "agent_type": "sleeptime_agent", "llm_config": maps.Clone(get[object](a.fields, "llm_config")),
+		"block_ids": list(a.links["block"]), "tags": list(a.tags),
+	})
+	if problem != nil {
+		return
 	}
-	add("system", s.compile(a, now))
+	g := w.newRow("group")
+	g.fields = with(sample("agents.create.sleeptime", "managed_group"), "id", g.id, "agent_ids", list([]string{helper.id}), "manager_agent_id", a.id)
+	w.groups.put(&g)
+}
+
+// completed fills the members of tool rules that were left out.
+func completed(rules []any) []any {
+	more := map[string]string{
+		"constrain_child_tools": "child_arg_nodes", "run_first": "args", "conditional": "default_child child_output_mapping", "max_count_per_step": "",
+	}
+	for i, v := range rules {
+		kind := text(v.(object), "type")
+		o := nulls("prompt_template " + more[kind])
+		if kind == "conditional" {
+			o["require_output_mapping"] = false
+		}
+		maps.Copy(o, v.(object))
+		rules[i] = o
+	}
+	return rules
+}
+
+// firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
+func (w *world) firstMessages(a *agent, in object, kind string) {
+	add := func(role, text string) {
+		w.keep(a, &a.messages, &message{otid: uuid(), role: role, text: text})
+	}
+	add("system", w.compile(a, w.now()))
 	switch {
-	case o.has("initial_message_sequence"):
-		for _, v := range get[[]any](o, "initial_message_sequence") {
+	case in["initial_message_sequence"] != nil:
+		for _, v := range get[[]any](in, "initial_message_sequence") {
 			m := v.(object)
-			content, _ := m["content"].(string)
-			add(m.str("role"), content)
-			if m.str("role") == "assistant" {
+			add(text(m, "role"), text(m, "content"))
+			if text(m, "role") == "assistant" {
 				add("tool", "sent")
 			}
 		}
@@ -513,595 +396,264 @@ func (s *Server) firstMessages(a *agent, o object, kind string) {
 	}
 }
 
-// labelled finds, among block ids, those whose label is that of b: an agent has one block per label.
-func (s *Server) labelled(b *block) func(string) bool {
-	return func(id string) bool { return s.blocks[id].fields["label"] == b.fields["label"] }
-}
-
-func secretsOf(o object) map[string]any {
-	if v := get[map[string]any](o, "secrets"); v != nil {
+func secretsOf(in object) object {
+	if v := get[object](in, "secrets"); v != nil {
 		return v
 	}
-	return get[map[string]any](o, "tool_exec_environment_variables")
+	return get[object](in, "tool_exec_environment_variables")
 }
 
-func (a *agent) setSecrets(values map[string]any) {
+func (a *agent) setSecrets(values object) {
 	a.secrets = nil
 	for _, k := range slices.Sorted(maps.Keys(values)) {
-		a.secrets = append(a.secrets, secret{newID("agent-env"), k, values[k].(string)})
+		a.secrets = append(a.secrets, secret{newID("agent-env"), k, text(values, k)})
 	}
 }
 
-// missingRelations refuses references to what this server does not have: folders and identities.
-func missingRelations(o object) *answer {
-	for _, r := range [][3]string{{"folder_ids", "source", "sources"}, {"source_ids", "source", "sources"}, {"identity_ids", "identity", "identities"}} {
-		if ids := o.strs(r[0]); ids != nil {
-			return missingKey(r[1], r[2], ids[0])
+// missingRelations refuses references to folders and identities that do not exist.
+func (w *world) missingRelations(in object) *answer {
+	for _, name := range []string{"folder_ids", "source_ids"} {
+		for _, id := range texts(in, name) {
+			if w.folders.get(id) == nil {
+				return dangling("source", "sources", id)
+			}
+		}
+	}
+	for _, id := range texts(in, "identity_ids") {
+		if w.identities.get(id) == nil {
+			return dangling("identity", "identities", id)
 		}
 	}
 	return nil
 }
 
-func missingKey(kind, table, id string) *answer {
-	a := fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class 'asyncpg.exceptions.ForeignKeyViolationError'>: "+
-		"insert or update on table \"%s_agents\" violates foreign key constraint \"%s_agents_%s_id_fkey\"\n"+
-		"DETAIL:  Key (%s_id)=(%s) is not present in table \"%s\".", table, table, kind, kind, id, table)
-	return &a
-}
-
-// mergeSet copies the members that are set.
-func mergeSet(to map[string]any, from object) {
-	for k, v := range from {
-		if v != nil {
-			to[k] = v
-		}
-	}
-}
-
-func (s *Server) updateAgent(c *call) answer {
-	c.needID("agent")
-	o := c.body(updateFields)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	a := s.agents[c.id]
-	llm, problem := s.llmUpdate(a, o)
-	if problem == errNoAgent {
-		return fail(http.StatusNotFound, "Agent with ID %s not found", c.id)
-	} else if problem != nil {
+func updateAgent(w *world, c *call) answer {
+	a, in := w.agents.get(c.id), c.in
+	if problem := c.refused(); problem != nil {
 		return *problem
 	}
-	embedding := get[object](o, "embedding_config")
-	if o.has("embedding") {
-		if embedding, problem = s.embeddingFor(o.str("embedding")); problem != nil {
-			return *problem
-		}
-	}
 	if a == nil {
+		if in["model"] != nil {
+			if _, problem := w.modelFor(text(in, "model")); problem != nil {
+				return *problem
+			}
+		}
 		return notFound("Agent", c.id)
 	}
-	for _, id := range o.strs("tool_ids") {
-		if !slices.ContainsFunc(s.tools, func(t tool) bool { return t.id() == id }) {
-			return *missingKey("tool", "tools", id)
+	llm, problem := w.llmUpdate(a, in)
+	if problem != nil {
+		return *problem
+	}
+	embedding, problem := w.embeddingOf(in)
+	if problem != nil {
+		return *problem
+	}
+	for _, id := range texts(in, "tool_ids") {
+		if w.tools.get(id) == nil {
+			return *dangling("tool", "tools", id)
 		}
 	}
-	for _, id := range o.strs("block_ids") {
-		if s.blocks[id] == nil {
+	for _, id := range texts(in, "block_ids") {
+		if w.blocks.get(id) == nil {
 			return crash()
 		}
 	}
-	if problem := missingRelations(o); problem != nil {
+	if problem := w.missingRelations(in); problem != nil {
 		return *problem
 	}
 
-	a.updated = s.now()
-	for _, k := range []string{
-		"name", "system", "description", "metadata", "project_id", "template_id", "base_template_id", "message_buffer_autoclear",
-		"enable_sleeptime", "response_format", "last_run_duration_ms", "last_stop_reason", "timezone", "max_files_open",
-		"per_file_view_window_char_limit", "tool_rules",
-	} { // not "hidden": the real server forgets it
-		if o.has(k) {
-			a.fields[k] = o[k]
-		}
+	a.updated = w.now()
+	overlay(a.fields, pick(in, "name system description metadata project_id template_id base_template_id message_buffer_autoclear enable_sleeptime "+
+		"response_format last_run_duration_ms last_stop_reason timezone max_files_open per_file_view_window_char_limit")) // the real server forgets hidden
+	if in["tool_rules"] != nil {
+		a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules"))
 	}
-	if t := get[time.Time](o, "last_run_completion"); !t.IsZero() {
+	if t := get[time.Time](in, "last_run_completion"); !t.IsZero() {
 		a.lastRun = t
 	}
 	if llm != nil {
 		a.fields["llm_config"] = llm
 	}
 	if embedding != nil {
-		a.fields["embedding_config"] = map[string]any(embedding)
+		a.fields["embedding_config"] = embedding
 	}
-	if o.has("compaction_settings") {
-		merged := maps.Clone(get[map[string]any](a.fields, "compaction_settings"))
-		mergeSet(merged, get[object](o, "compaction_settings"))
+	if in["compaction_settings"] != nil {
+		merged := maps.Clone(get[object](a.fields, "compaction_settings"))
+		overlay(merged, get[object](in, "compaction_settings"))
 		a.fields["compaction_settings"] = merged
 	}
-	if o.has("tags") {
-		a.tags = replace(a.tags, o.strs("tags"))
+	if in["tags"] != nil {
+		a.tags = replace(a.tags, texts(in, "tags"))
 	}
-	if o.has("tool_ids") {
-		a.tools = o.strs("tool_ids")
+	if in["tool_ids"] != nil {
+		w.setLinks(a, "tool", texts(in, "tool_ids"))
 	}
-	if o.has("block_ids") {
-		s.replaceBlocks(a, o.strs("block_ids"))
+	if in["block_ids"] != nil {
+		w.replaceBlocks(a, texts(in, "block_ids"))
 	}
-	if values := secretsOf(o); values != nil {
+	if in["identity_ids"] != nil {
+		w.setLinks(a, "identity", texts(in, "identity_ids"))
+	}
+	if in["folder_ids"] != nil || in["source_ids"] != nil {
+		w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
+	}
+	if values := secretsOf(in); values != nil {
 		a.setSecrets(values)
 	}
-	if o.has("message_ids") {
-		keep := o.strs("message_ids")
-		a.messages = slices.DeleteFunc(a.messages, func(m *message) bool { return !slices.Contains(keep, m.id) })
+	if in["message_ids"] != nil {
+		keep := texts(in, "message_ids")
+		a.messages = slices.DeleteFunc(slices.Clone(a.messages), func(m *message) bool { return !slices.Contains(keep, m.id) })
 	}
-	return ok(s.state(a, everything()))
+	return ok(w.state(a, everything()))
 }
 
-// replace keeps the old rows that stay and adds the new ones behind them.
-func replace(old, want []string) []string {
-	out := slices.DeleteFunc(slices.Clone(old), func(v string) bool { return !slices.Contains(want, v) })
-	for _, v := range want {
-		if !slices.Contains(out, v) {
-			out = append(out, v)
-		}
+func (w *world) setLinks(a *agent, kind string, ids []string) {
+	if a.links == nil {
+		a.links = map[string][]string{}
 	}
-	return out
+	a.links[kind] = ids
 }
 
-// replaceBlocks inserts before it deletes, as the real server does: a new block is lost to an old one of the same label, even to one that goes.
-func (s *Server) replaceBlocks(a *agent, want []string) {
-	rows := slices.Clone(a.blocks)
-	for _, id := range want {
-		if !slices.ContainsFunc(rows, s.labelled(s.blocks[id])) {
-			rows = append(rows, id)
-		}
-	}
-	a.blocks = slices.DeleteFunc(rows, func(id string) bool { return !slices.Contains(want, id) })
-}
-
-func (s *Server) retrieveAgent(c *call) answer {
-	c.needID("agent")
-	o := c.params(includeFields)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	a := s.agents[c.id]
+func retrieveAgent(w *world, c *call) answer {
+	a := w.agents.get(c.id)
 	if a == nil {
-		return fail(http.StatusNotFound, "Agent with ID %s not found", c.id)
+		return noAgent(c.id)
 	}
-	return ok(s.state(a, c.included(o)))
+	return ok(w.state(a, c.included()))
 }
 
-func (s *Server) deleteAgent(c *call) answer {
-	c.needID("agent")
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	if s.agents[c.id] == nil {
+func deleteAgent(w *world, c *call) answer {
+	a := w.agents.get(c.id)
+	if a == nil {
 		return notFound("Agent", c.id)
 	}
-	s.forget(s.agents[c.id])
-	delete(s.agents, c.id) // its blocks stay
-	return ok(map[string]any{"message": "Agent id=" + c.id + " successfully deleted"})
+	w.forget(a)
+	w.agents.drop(a.id) // its blocks stay
+	for _, g := range w.groups.where(func(g *row) bool { return g.fields["manager_agent_id"] == a.id }) {
+		w.groups.drop(g.id)
+	}
+	return ok(object{"message": "Agent id=" + c.id + " successfully deleted"})
 }
 
 // filterAgents returns the agents that a list or a count is about.
-func (s *Server) filterAgents(o object) []*agent {
-	like := ilike(o.str("query_text"))
-	tags := o.strs("tags")
-	var out []*agent
-	for _, a := range s.agents {
-		same := true
+func (w *world) filterAgents(q object) []*agent {
+	like := ilike(text(q, "query_text"))
+	keys := texts(q, "identifier_keys")
+	return w.agents.where(func(a *agent) bool {
 		for _, k := range []string{"name", "project_id", "template_id", "base_template_id", "last_stop_reason"} {
-			same = same && (o.str(k) == "" || a.fields[k] == o[k])
+			if text(q, k) != "" && a.fields[k] != q[k] {
+				return false
+			}
 		}
-		switch {
-		case !same,
-			!like(a.fields.str("name")),
-			!tagged(a.tags, tags, get[bool](o, "match_all_tags")),
-			o.str("created_by_id") != "" && o.str("created_by_id") != userID,
-			o.str("identity_id") != "" || o.strs("identifier_keys") != nil, // nobody has an identity here
-			get[bool](a.fields, "hidden") && !get[bool](o, "show_hidden_agents"):
-			continue
-		}
-		out = append(out, a)
-	}
-	return out
+		return like(text(a.fields, "name")) &&
+			tagged(a.tags, texts(q, "tags"), flag(q, "match_all_tags")) &&
+			(text(q, "created_by_id") == "" || text(q, "created_by_id") == userID) &&
+			(text(q, "identity_id") == "" || a.linked("identity", text(q, "identity_id"))) &&
+			(keys == nil || slices.ContainsFunc(a.links["identity"], func(id string) bool {
+				return slices.Contains(keys, text(w.identities.get(id).fields, "identifier_key"))
+			})) &&
+			(!flag(a.fields, "hidden") || flag(q, "show_hidden_agents"))
+	})
 }
 
-// tagged is the tag filter: any tag, or all of them; no filter without tags.
-func tagged(have, want []string, all bool) bool {
-	if len(want) == 0 {
-		return true
+func listAgents(w *world, c *call) answer {
+	l := listing{}
+	switch text(c.q, "order_by") {
+	case "updated_at":
+		l.by = func(r *row) time.Time { return r.updated }
+	case "last_run_completion":
+		l.by = func(r *row) time.Time { return w.agents.get(r.id).lastRun }
 	}
-	has := func(t string) bool { return slices.Contains(have, t) }
-	if all {
-		return !slices.ContainsFunc(want, func(t string) bool { return !has(t) })
-	}
-	return slices.ContainsFunc(want, has)
-}
-
-func (s *Server) listAgents(c *call) answer {
-	o := c.params(listFields)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	key := func(a *agent) cursor {
-		switch o.str("order_by") {
-		case "updated_at":
-			return cursor{a.updated, a.id}
-		case "last_run_completion":
-			return cursor{a.lastRun, a.id}
-		}
-		return cursor{a.created, a.id}
-	}
-	return s.showAgents(s.filterAgents(o), key, o, o.str("order") == "asc", c.included(o))
+	return w.showAgents(w.filterAgents(c.q), c.q, l, c.included())
 }
 
 // showAgents sorts agents, cuts the page out and shows it.
-func (s *Server) showAgents(rows []*agent, key func(*agent) cursor, o object, asc bool, in include) answer {
-	rows, bad := page(rows, key, func(id string) (*agent, bool) { a := s.agents[id]; return a, a != nil }, o, asc)
-	if bad {
-		return databaseError()
+func (w *world) showAgents(rows []*agent, q object, l listing, in include) answer {
+	rows, problem := page(rows, w.agents.find, q, l)
+	if problem != nil {
+		return *problem
 	}
 	out := make([]any, len(rows))
 	for i, a := range rows {
-		out[i] = s.state(a, in)
+		out[i] = w.state(a, in)
 	}
 	return ok(out)
 }
 
-func (s *Server) countAgents(c *call) answer {
-	o := c.params(slices.Concat(filterFields, filterFieldsEnd))
-	if a, bad := c.failed(); bad {
-		return a
+// linkedAgents lists the agents that have a row of a kind, with the relations of the query. Unlike elsewhere a legacy client gets none unasked.
+func linkedAgents(kind string) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		in := include{}
+		for _, r := range texts(c.q, "include") {
+			in[r] = true
+		}
+		return w.showAgents(w.agents.where(func(a *agent) bool { return a.linked(kind, c.id) }), c.q, listing{}, in)
 	}
-	return ok(len(s.filterAgents(o)))
 }
 
+func countAgents(w *world, c *call) answer { return ok(len(w.filterAgents(c.q))) }
+
 // compile is the system prompt with the memory put in.
-func (s *Server) compile(a *agent, at time.Time) string {
+func (w *world) compile(a *agent, at time.Time) string {
 	var b strings.Builder
-	b.WriteString(a.fields.str("system") + "\n\n")
-	if len(a.blocks) > 0 {
+	b.WriteString(text(a.fields, "system") + "\n\n")
+	if len(a.links["block"]) > 0 {
 		b.WriteString("<memory_blocks>\nYour memory holds these blocks:\n\n")
-		for _, id := range a.blocks {
-			f := s.blocks[id].fields
-			label, value := f.str("label"), f.str("value")
+		for _, id := range a.links["block"] {
+			f := w.blocks.get(id).fields
+			label, value := text(f, "label"), text(f, "value")
 			fmt.Fprintf(&b, "<%s>\n<description>\n%s\n</description>\n<metadata>\n- chars_current=%d\n- chars_limit=%v\n</metadata>\n"+
-				"<value>\n%s\n</value>\n</%s>\n\n", label, f.str("description"), len([]rune(value)), f["limit"], value, label)
+				"<value>\n%s\n</value>\n</%s>\n\n", label, text(f, "description"), len([]rune(value)), f["limit"], value, label)
 		}
 		b.WriteString("</memory_blocks>\n\n")
 	}
-	zone, err := time.LoadLocation(a.fields.str("timezone"))
-	if err != nil {
-		zone = time.UTC
-	}
 	fmt.Fprintf(&b, "<memory_metadata>\n- AGENT_ID: %s\n- CONVERSATION_ID: default\n- System prompt last recompiled: %s\n</memory_metadata>",
-		a.id, at.In(zone).Format("2006-01-02 03:04:05 PM MST-0700"))
+		a.id, clock(a, at))
 	return b.String()
 }
 
-func (s *Server) recompileAgent(c *call) answer {
-	c.needID("agent")
-	o := c.params([]field{{"update_timestamp", boolean}, {"dry_run", boolean}})
-	if a, bad := c.failed(); bad {
-		return a
+// recompiled renews the system prompt of an agent.
+func (w *world) recompiled(a *agent) {
+	if len(a.messages) > 0 {
+		a.messages[0].text = w.compile(a, w.now())
 	}
-	a := s.agents[c.id]
-	if a == nil {
-		return fail(http.StatusNotFound, "Agent with ID %s not found", c.id)
-	}
+}
+
+func recompileAgent(w *world, c *call, a *agent) answer {
 	if len(a.messages) == 0 {
 		return fail(http.StatusNotFound, "No system message found for agent '%s'", c.id)
 	}
 	m := a.messages[0]
 	at := m.created
-	if get[bool](o, "update_timestamp") {
-		at = s.now()
+	if flag(c.q, "update_timestamp") {
+		at = w.now()
 	}
-	before, after := m.text, s.compile(a, at)
-	if get[bool](o, "dry_run") {
+	before, after := m.text, w.compile(a, at)
+	if flag(c.q, "dry_run") {
 		return ok(after)
 	}
 	m.text = after
 	return ok(before) // the real server stores the new prompt and answers with the old one
 }
 
-func (s *Server) exportAgent(c *call) answer {
-	o := c.params([]field{{"max_steps", integer}, {"use_legacy_format", boolean}, {"scrub_messages", boolean}})
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	if get[bool](o, "use_legacy_format") {
-		return fail(http.StatusBadRequest, "Legacy format is not supported")
-	}
-	a := s.agents[c.id]
-	if a == nil {
-		return fail(http.StatusInternalServerError, "Export failed: The following agent IDs were not found: [%s]", printed(c.id))
-	}
-	if name := a.fields.str("name"); unsafeInName.MatchString(name) {
-		return fail(http.StatusInternalServerError, "Export failed: "+badName, name)
-	}
-	none := []any{}
-	file := map[string]any{
-		"groups": none, "files": none, "sources": none, "mcp_servers": none, "skills": none,
-		"metadata": map[string]any{"revision_id": "unknown"}, "created_at": pyTime(s.now()),
-	}
-	tools, toolIDs := []any{}, []string{}
-	for _, t := range s.tools {
-		if slices.Contains(a.tools, t.id()) {
-			t := maps.Clone(t)
-			t["id"] = fmt.Sprintf("tool-%d", len(tools))
-			tools, toolIDs = append(tools, t), append(toolIDs, t.id())
+// agentContext is what the window of the model holds. Tokens are words here.
+func agentContext(w *world, _ *call, a *agent) answer {
+	o := sample("x.agents.context")
+	count := func(text string) int { return len(strings.Fields(text)) }
+	shown := []any{}
+	for _, m := range a.messages {
+		for _, v := range m.views(true) {
+			shown = append(shown, v)
 		}
 	}
-	blocks, blockIDs := []any{}, []string{}
-	for i, id := range a.blocks {
-		b := s.blocks[id].state(nil)
-		delete(b, "created_by_id")
-		delete(b, "last_updated_by_id")
-		b["id"] = fmt.Sprintf("block-%d", i)
-		blocks, blockIDs = append(blocks, b), append(blockIDs, fmt.Sprint(b["id"]))
-	}
-	messages, messageIDs := []any{}, []string{}
-	for i, m := range a.messages {
-		if get[bool](o, "scrub_messages") {
-			break
-		}
-		id := fmt.Sprintf("message-%d", i)
-		messageIDs = append(messageIDs, id)
-		messages = append(messages, map[string]any{
-			"type": "message", "id": id, "otid": m.otid, "role": m.role, "agent_id": "agent-0", "created_at": pyTime(m.created),
-			"content": []any{map[string]any{"type": "text", "text": m.text, "signature": nil}},
-			"model":   m.model, "group_id": nil, "name": nil, "sender_id": nil, "batch_item_id": nil,
-			"tool_calls": nil, "tool_call_id": nil, "tool_returns": none, "approve": nil, "approval_request_id": nil, "denial_reason": nil,
-			"approvals": none,
-		})
-	}
-	secrets := map[string]any{}
-	for _, x := range a.secrets {
-		secrets[x.key] = "" // values never leave
-	}
-	out := map[string]any{}
-	for _, f := range createFields {
-		out[f.name] = nil
-	}
-	for _, k := range []string{"embedding_chunk_size", "from_template", "memory_variables", "project"} {
-		out[k] = nil
-	}
-	for _, k := range []string{
-		"include_base_tools", "include_base_tool_rules", "include_default_source", "include_multi_agent_tools", "enable_reasoner", "template",
-	} {
-		out[k] = false
-	}
-	state := s.state(a, nil)
-	for _, k := range []string{
-		"name", "system", "agent_type", "description", "metadata", "llm_config", "embedding_config", "tool_rules", "message_buffer_autoclear",
-		"response_format", "timezone", "max_files_open", "per_file_view_window_char_limit", "hidden",
-	} {
-		out[k] = state[k]
-	}
-	maps.Copy(out, map[string]any{
-		"id": "agent-0", "tags": append([]string{}, a.tags...), "tool_ids": toolIDs, "block_ids": blockIDs, "source_ids": none, "tools": none,
-		"memory_blocks": none, "secrets": secrets, "tool_exec_environment_variables": secrets, "messages": messages,
-		"in_context_message_ids": messageIDs, "enable_sleeptime": get[bool](a.fields, "enable_sleeptime"), "files_agents": none, "group_ids": none,
-	})
-	if len(secrets) == 0 {
-		out["secrets"] = nil
-	}
-	file["agents"], file["tools"], file["blocks"] = []any{out}, tools, blocks
-	return ok(file)
+	prompt := w.compile(a, w.now())
+	return ok(with(o, "num_messages", len(a.messages), "num_recall_memory", len(a.history), "num_archival_memory", len(w.passagesOf(a)),
+		"system_prompt", a.fields["system"], "num_tokens_system", count(text(a.fields, "system")), "core_memory", prompt,
+		"num_tokens_core_memory", count(prompt), "context_window_size_max", get[object](a.fields, "llm_config")["context_window"],
+		"context_window_size_current", count(prompt), "messages", shown))
 }
 
-func (s *Server) importAgents(c *call) answer {
-	form, data, sent := c.form()
-	o := checkFields(&c.errs, loc{"body"}, form, []field{
-		{"override_existing_tools", boolean}, {"strip_messages", boolean}, {"append_copy_suffix", boolean},
-	})
-	if _, isText := form["file"]; isText {
-		const msg = `Expected UploadFile, received: <class 'str'>`
-		c.errs.add("value_error", loc{"body", "file"}, "Value error, "+msg, form["file"], "'error': ValueError("+printed(msg)+")")
-	} else if !sent {
-		c.errs.add("missing", loc{"body", "file"}, "Field required", nil, "")
-	}
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	var file any
-	if readJSON(data, &file) != nil {
-		return fail(http.StatusBadRequest, "Corrupted agent file format.")
-	}
-	if again, ok := file.(string); ok && readJSON([]byte(again), &file) != nil {
-		return fail(http.StatusBadRequest, "Corrupted agent file format.")
-	}
-	first := func(keys ...string) string {
-		for _, k := range keys {
-			if v, _ := form[k].(string); v != "" {
-				return v
-			}
-		}
-		return ""
-	}
-	var env map[string]any
-	if v := first("secrets", "env_vars_json"); v != "" && (readJSON([]byte(v), &env) != nil || env == nil) {
-		return fail(http.StatusBadRequest, "secrets must be a valid JSON string")
-	}
-	switch file.(type) {
-	case nil, bool, json.Number:
-		return crash()
-	}
-	in, _ := file.(map[string]any)
-	agents, isList := in["agents"].([]any)
-	if !isList {
-		return fail(http.StatusBadRequest, "Legacy AgentSchema format is deprecated. Please use the new AgentFileSchema format with 'agents' field.")
-	}
-	if a := checkFile(in, agents); a != nil {
-		return *a
-	}
-	over := object{}
-	if h := first("embedding", "override_embedding_handle"); h != "" || c.Header.Get("X-Override-Embedding-Model") != "" {
-		if h == "" {
-			h = c.Header.Get("X-Override-Embedding-Model")
-		}
-		e, problem := s.embeddingFor(h)
-		if problem != nil {
-			return *problem
-		}
-		over["embedding_config"] = e
-	}
-	if h := first("model", "override_model_handle"); h != "" {
-		llm, problem := s.modelFor(h)
-		if problem != nil {
-			return *problem
-		}
-		over["llm_config"] = object(llm)
-	}
-	if p := c.Header.Get("X-Project-Id"); p != "" {
-		over["project_id"] = p
-	} else if p := first("project_id"); p != "" {
-		over["project_id"] = p
-	}
-
-	ids := map[string]string{}
-	for _, v := range get[[]any](in, "tools") {
-		if t, ok := v.(map[string]any); ok {
-			ids[fmt.Sprint(t["id"])] = s.upsertTool(t)
-		}
-	}
-	for _, v := range get[[]any](in, "blocks") {
-		f, _ := v.(map[string]any)
-		b, problem := s.newBlock(checkFields(new(problems), nil, f, createBlockFields))
-		if problem != nil {
-			return *problem
-		}
-		ids[fmt.Sprint(f["id"])] = b.id
-	}
-	suffix := true
-	if o.has("append_copy_suffix") {
-		suffix = get[bool](o, "append_copy_suffix")
-	}
-	made := []string{}
-	for _, v := range agents {
-		spec := maps.Clone(v.(map[string]any))
-		if name := first("name", "override_name"); name != "" {
-			spec["name"] = name
-		} else if suffix {
-			spec["name"] = fmt.Sprint(spec["name"]) + "_copy"
-		}
-		for _, k := range []string{"tool_ids", "block_ids"} {
-			spec[k] = mapped(spec[k], ids)
-		}
-		if have, ok := spec["secrets"].(map[string]any); ok && env != nil {
-			values := map[string]any{}
-			for k := range have {
-				values[k], _ = env[k].(string)
-				if values[k] == nil {
-					values[k] = ""
-				}
-			}
-			spec["secrets"] = values
-		}
-		var p problems
-		create := checkFields(&p, nil, spec, createFields)
-		maps.Copy(create, over)
-		problem := p.stop
-		if problem == nil && len(p.list) > 0 {
-			a := fail(http.StatusBadRequest, "[%s]", strings.Join(p.list, ", "))
-			problem = &a
-		}
-		var a *agent
-		if problem == nil {
-			a, problem = s.newAgent(create)
-		}
-		if problem != nil {
-			return fail(http.StatusBadRequest, "Import failed: %v", problem.body.(map[string]any)["detail"])
-		}
-		s.importMessages(a, spec)
-		made = append(made, a.id)
-	}
-	return ok(map[string]any{"agent_ids": made})
-}
-
-// importMessages takes over the messages that were in context.
-func (s *Server) importMessages(a *agent, spec map[string]any) {
-	s.forget(a)
-	keep := object(spec).strs("in_context_message_ids")
-	for _, v := range get[[]any](spec, "messages") {
-		m, _ := v.(map[string]any)
-		if !slices.Contains(keep, object(m).str("id")) {
-			continue
-		}
-		var text string
-		for _, part := range get[[]any](m, "content") {
-			if part, ok := part.(map[string]any); ok {
-				text += object(part).str("text")
-			}
-		}
-		s.keep(a, &a.messages, &message{otid: object(m).str("otid"), role: object(m).str("role"), text: text, model: m["model"]})
-	}
-}
-
-func mapped(list any, ids map[string]string) []any {
-	in, _ := list.([]any)
-	out := make([]any, len(in))
-	for i, v := range in {
-		out[i] = ids[fmt.Sprint(v)]
-	}
-	return out
-}
-
-// checkFile reports what an agent file lacks.
-func checkFile(in map[string]any, agents []any) *answer {
-	var lines []string
-	missing := func(at string, v any) {
-		lines = append(lines, fmt.Sprintf("%s\n  Field required [type=missing, input_value=%s, input_type=dict]\n"+
-			"    For further information visit https://errors.pydantic.dev/2.13/v/missing", at, printed(v)))
-	}
-	for i, v := range agents {
-		if a, ok := v.(map[string]any); !ok || a["id"] == nil {
-			missing(fmt.Sprintf("agents.%d.id", i), v)
-		}
-	}
-	for _, k := range []string{"groups", "blocks", "files", "sources", "tools", "mcp_servers"} {
-		if _, ok := in[k]; !ok {
-			missing(k, in)
-		}
-	}
-	if lines == nil {
-		return nil
-	}
-	plural := "s"
-	if len(lines) == 1 {
-		plural = ""
-	}
-	a := fail(http.StatusBadRequest, "%d validation error%s for AgentFileSchema\n%s", len(lines), plural, strings.Join(lines, "\n"))
-	return &a
-}
-
-// form reads the multipart form: its text fields, and the file.
-func (c *call) form() (fields map[string]any, file []byte, sent bool) {
-	fields = map[string]any{}
-	media, params, _ := mime.ParseMediaType(c.Header.Get("Content-Type"))
-	if media != "multipart/form-data" {
-		return fields, nil, false
-	}
-	f, err := multipart.NewReader(bytes.NewReader(c.raw), params["boundary"]).ReadForm(int64(len(c.raw)) + 1)
-	if err != nil {
-		return fields, nil, false
-	}
-	for k, v := range f.Value {
-		fields[k] = v[len(v)-1]
-	}
-	for _, h := range f.File["file"] {
-		r, err := h.Open()
-		if err != nil {
-			continue
-		}
-		var buf bytes.Buffer
-		_, err = buf.ReadFrom(r)
-		_ = r.Close()
-		return fields, buf.Bytes(), err == nil
-	}
-	return fields, nil, false
+func excludedFromRules(model string) bool {
+	return !strings.Contains(model, "mini") && slices.ContainsFunc([]string{"claude-4-sonnet", "claude-3-5-sonnet", "gpt-5", "gemini-2.5-pro"},
+		func(part string) bool { return strings.Contains(model, part) })
 }

@@ -1,397 +1,228 @@
 package lettatest
 
 import (
-	"encoding/json"
 	"maps"
 	"math"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
-)
 
-// block is one stored block.
-type block struct {
-	id      string
-	created time.Time
-	fields  object
-	tags    []string
-}
+	"github.com/letta-go/letta/lettatest/internal/check"
+)
 
 var (
-	blockFields = []field{
-		{"value", opt(text)},
-		{"limit", optInt},
-		{"project_id", optText},
-		{"template_name", optText},
-		{"is_template", boolean},
-		{"template_id", optText},
-		{"base_template_id", optText},
-		{"deployment_id", optText},
-		{"entity_id", optText},
-		{"preserve_on_migration", optBool},
-		{"label", optText},
-		{"read_only", boolean},
-		{"description", optText},
-		{"metadata", optDict},
-		{"hidden", optBool},
-		{"tags", optTexts},
+	blockRoutes = []route{
+		{op: "blocks.list", handle: listBlocks},
+		{op: "GET /v1/blocks/count | BlockListParams", handle: countBlocks},
+		{op: "blocks.create", handle: blocks.create},
+		{op: "blocks.update", handle: blocks.update},
+		{op: "blocks.delete", handle: blocks.remove},
+		{op: "blocks.retrieve", handle: blocks.retrieve},
+		{op: "blocks.agents.list", handle: linkedAgents("block")},
 	}
-	createBlockFields = func() []field {
-		out := slices.Clone(blockFields)
-		for i := range out {
-			switch out[i].name {
-			case "limit":
-				out[i].check = integer
-			case "label":
-				out[i] = field{"label*", text}
-			}
-		}
-		return out
-	}()
-	blockDefaults = object{
-		"value": "", "limit": 100000, "project_id": nil, "template_name": nil, "is_template": false, "template_id": nil, "base_template_id": nil,
-		"deployment_id": nil, "entity_id": nil, "preserve_on_migration": false, "label": nil, "read_only": false, "description": nil, "hidden": nil,
+	agentBlockRoutes = []route{
+		{op: "agents.blocks.retrieve", handle: withBlock(func(w *world, c *call, _ *agent, b *row) answer { return ok(blocks.view(w, b)) })},
+		{op: "agents.blocks.list", handle: listAgentBlocks},
+		{op: "agents.blocks.update", handle: withBlock(updateAgentBlock)},
+		{op: "agents.blocks.attach", handle: attachBlock},
+		{op: "agents.blocks.detach", handle: withBlock(detachBlock)},
 	}
-	labelForm   = regexp.MustCompile(`^[a-zA-Z0-9_/-]+$`)
-	blockFilter = []field{
-		{"label", pattern(labelForm, 1, 50)}, {"templates_only", boolean}, {"name", pattern(regexp.MustCompile(`^[a-zA-Z0-9 _-]+$`), 1, 100)},
-	}
-	blockFilterTags = []field{{"tags[]", list(text)}, {"match_all_tags", boolean}}
-	listBlockFields = slices.Concat(blockFilter, []field{
-		{"identity_id", id("identity")}, {"identifier_keys[]", list(text)}, {"project_id", text},
-	}, blockFilterTags, pageFields[2:3], pageFields[:2], pageFields[3:], []field{
-		{"label_search", pattern(labelForm, 1, 50)},
-		{"description_search", pattern(nil, 1, 200)},
-		{"value_search", pattern(nil, 1, 200)},
-		{"connected_to_agents_count_gt", integer},
-		{"connected_to_agents_count_lt", integer},
-		{"connected_to_agents_count_eq[]", list(integer)},
-		{"show_hidden_blocks", boolean},
-	})
 )
 
-// state is the JSON form of a block.
-func (b *block) state(tags any) map[string]any {
-	m := maps.Clone(map[string]any(b.fields))
-	m["id"], m["tags"], m["created_by_id"], m["last_updated_by_id"] = b.id, tags, nil, nil
-	return m
+var blocks = &resource{
+	kind: "block", noun: "Block",
+	rows:   func(w *world) *table[*row] { return &w.blocks },
+	sample: func() object { return with(sample("blocks.create"), "value", "", "limit", 100000, "metadata", object{}, "label", nil) },
+	blank:  "description hidden tags", // the tags of a row are shown
+	list:   listing{asc: true},
+	making: func(w *world, c *call, b *row) *answer { return makeBlock(w, c, b) },
+	change: func(w *world, c *call, b *row) *answer {
+		if c.in["tags"] != nil {
+			b.tags = replace(b.tags, texts(c.in, "tags"))
+		}
+		w.changedBlock(b)
+		return makeBlock(w, c, b)
+	},
+	show: func(_ *world, b *row) any {
+		o := with(b.shown(), "tags", list(b.tags))
+		if said, ok := b.fields["tags"].([]any); ok { // the answer to a write repeats them as sent, duplicates and all
+			o["tags"], b.fields["tags"] = said, nil
+		}
+		return o
+	},
+	gone: func(w *world, b *row) {
+		for _, a := range w.agents.rows {
+			a.unlink("block", b.id)
+		}
+	},
+	deleted: null,
+	filters: map[string]filter{
+		"templates_only": always, "match_all_tags": always, "tags": always, "show_hidden_blocks": always, "identity_id": never, "identifier_keys": never,
+		"name":         func(_ *world, b *row, v any) bool { return b.fields["template_name"] == v },
+		"label_search": contains("label"), "value_search": contains("value"), "description_search": contains("description"),
+		"connected_to_agents_count_gt": func(w *world, b *row, v any) bool { return w.users(b.id) > v.(int) },
+		"connected_to_agents_count_lt": func(w *world, b *row, v any) bool { return w.users(b.id) < v.(int) },
+		"connected_to_agents_count_eq": func(w *world, b *row, v any) bool { return slices.Contains(v.([]any), any(w.users(b.id))) },
+	},
 }
 
-// newBlock stores a block from a checked create body.
-func (s *Server) newBlock(o object) (*block, *answer) {
-	b := &block{id: newID("block"), created: s.now(), fields: maps.Clone(blockDefaults), tags: o.strs("tags")}
-	b.fields["metadata"] = map[string]any{}
-	switch o.str("label") {
-	case "human":
-		b.fields["description"] = "What is known about the person in the conversation."
-	case "persona":
-		b.fields["description"] = "Who the agent is and how it behaves."
+// makeBlock is what the server does to the fields of every block that is written.
+func makeBlock(_ *world, _ *call, b *row) *answer {
+	if n := get[int](b.fields, "limit"); n > math.MaxInt32 || n < math.MinInt32 {
+		return refuse(http.StatusInternalServerError, "A database error occurred.")
 	}
-	return b, s.set(b, o)
-}
-
-// set stores what is set in o; null changes nothing.
-func (s *Server) set(b *block, o object) *answer {
-	if n := get[int](o, "limit"); n > math.MaxInt32 || n < math.MinInt32 {
-		a := databaseError()
-		return &a
-	}
-	for _, f := range blockFields {
-		if f.name != "tags" && o.has(f.name) {
-			b.fields[f.name] = o[f.name]
+	if b.fields["description"] == nil {
+		switch text(b.fields, "label") {
+		case "human":
+			b.fields["description"] = "What is known about the person in the conversation."
+		case "persona":
+			b.fields["description"] = "Who the agent is and how it behaves."
 		}
 	}
-	b.fields["value"] = strings.ReplaceAll(b.fields.str("value"), "\x00", "")
-	s.blocks[b.id] = b
+	b.fields["value"] = strings.ReplaceAll(text(b.fields, "value"), "\x00", "")
 	return nil
 }
 
-// shownTags are the tags an answer to a write repeats: as sent, duplicates and all.
-func shownTags(o object, stored []string) any {
-	if o.has("tags") {
-		return o["tags"]
-	}
-	return append([]string{}, stored...)
+// users is the number of agents that have a block.
+func (w *world) users(id string) int {
+	return len(w.agents.where(func(a *agent) bool { return a.linked("block", id) }))
 }
 
-func (s *Server) createBlock(c *call) answer {
-	o := c.body(createBlockFields)
-	// A missing value is an empty one, unless the whole object is empty.
-	if in, ok := c.data.(map[string]any); ok && len(in) == 0 {
-		c.errs.list = nil
-		c.errs.add("missing", loc{"body", "value"}, "Field required", in, "")
-		c.errs.add("missing", loc{"body", "label"}, "Field required", in, "")
+// changedBlock renews the system prompts that show a block.
+func (w *world) changedBlock(b *row) {
+	for _, a := range w.agents.rows {
+		if a.linked("block", b.id) {
+			w.recompiled(a)
+		}
 	}
-	if a, bad := c.failed(); bad {
-		return a
+}
+
+// matchingBlocks are those that list and count agree on.
+func (w *world) matchingBlocks(q object) []*row {
+	tags, all := texts(q, "tags"), flag(q, "match_all_tags")
+	if all && len(tags) != len(get[[]any](q, "tags")) {
+		return nil // a tag given twice is counted twice and found once
 	}
-	b, problem := s.newBlock(o)
+	return slices.DeleteFunc(blocks.filtered(w, q), func(b *row) bool {
+		return flag(b.fields, "is_template") != flag(q, "templates_only") || !tagged(b.tags, tags, all)
+	})
+}
+
+func listBlocks(w *world, c *call) answer {
+	q := c.q
+	if q["label"] != nil {
+		delete(q, "label_search")
+	}
+	rows := slices.DeleteFunc(w.matchingBlocks(q), func(b *row) bool { return flag(b.fields, "hidden") && !flag(q, "show_hidden_blocks") })
+	exact := get[[]any](q, "connected_to_agents_count_eq")
+	less := q["connected_to_agents_count_lt"] != nil
+	if q["connected_to_agents_count_gt"] == nil && !less && exact == nil {
+		return blocks.page(w, q, rows)
+	}
+	// Counting joins the agents: sorted by id, though the cursor goes by time; without lt, or eq with 0, blocks of no agent do not take part.
+	rows = slices.DeleteFunc(rows, func(b *row) bool { return w.users(b.id) == 0 && !less && !slices.Contains(exact, any(0)) })
+	rows, problem := page(rows, w.blocks.find, with(maps.Clone(q), "limit", 0), blocks.list)
 	if problem != nil {
 		return *problem
 	}
-	return ok(b.state(shownTags(o, b.tags)))
+	byID := &resource{rows: blocks.rows, show: blocks.show, list: listing{asc: true, byID: true, fixed: true}}
+	slices.SortFunc(rows, func(a, b *row) int { return strings.Compare(a.id, b.id) })
+	return byID.page(w, pick(q, "limit"), rows)
 }
 
-func (s *Server) updateBlock(c *call) answer {
-	c.needID("block")
-	o := c.body(blockFields)
-	if a, bad := c.failed(); bad {
-		return a
+func countBlocks(w *world, c *call) answer {
+	for _, name := range []string{"label", "name", "tags", "project_id", "templates_only"} {
+		if c.q[name] != nil && c.q[name] != false {
+			return ok(len(w.matchingBlocks(c.q)))
+		}
 	}
-	b := s.blocks[c.id]
-	if b == nil {
-		return notFound("Block", c.id)
+	return ok(len(w.blocks.rows))
+}
+
+// withBlock finds an agent and the block of it that the path names by its label or its id.
+func withBlock(f func(*world, *call, *agent, *row) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		a := w.agents.get(c.id)
+		if a == nil {
+			return notFound("Agent", c.id)
+		}
+		for _, id := range a.links["block"] {
+			if b := w.blocks.get(id); b.id == c.sub || b.fields["label"] == c.sub && c.params["block_id"] == "" {
+				return f(w, c, a, b)
+			}
+		}
+		return fail(http.StatusNotFound, "No block with label '%s' found for agent '%s'", c.sub, c.id)
 	}
-	if problem := s.set(b, o); problem != nil {
+}
+
+func updateAgentBlock(w *world, c *call, _ *agent, b *row) answer {
+	tags := b.tags
+	overlay(b.fields, c.in)
+	if problem := makeBlock(w, c, b); problem != nil {
 		return *problem
 	}
-	if o.has("tags") {
-		b.tags = replace(b.tags, o.strs("tags"))
-	}
-	s.recompile(b)
-	return ok(b.state(shownTags(o, b.tags)))
+	b.tags = tags
+	w.changedBlock(b)
+	return ok(blocks.view(w, b))
 }
 
-// recompile renews the system prompts that show a block.
-func (s *Server) recompile(b *block) {
-	for _, a := range s.agents {
-		if slices.Contains(a.blocks, b.id) && len(a.messages) > 0 {
-			a.messages[0].text = s.compile(a, s.now())
-		}
-	}
-}
-
-func (s *Server) retrieveBlock(c *call) answer {
-	c.needID("block")
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	b := s.blocks[c.id]
-	if b == nil {
-		return fail(http.StatusNotFound, "Block with id '%s' not found", c.id)
-	}
-	return ok(b.state(shownTags(nil, b.tags)))
-}
-
-func (s *Server) deleteBlock(c *call) answer {
-	c.needID("block")
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	if s.blocks[c.id] == nil {
-		return notFound("Block", c.id)
-	}
-	delete(s.blocks, c.id)
-	for _, a := range s.agents {
-		a.blocks = slices.DeleteFunc(a.blocks, func(id string) bool { return id == c.id })
-	}
-	return ok(json.RawMessage("null"))
-}
-
-// users is the number of agents that have a block.
-func (s *Server) users(id string) int {
-	n := 0
-	for _, a := range s.agents {
-		if slices.Contains(a.blocks, id) {
-			n++
-		}
-	}
-	return n
-}
-
-func (s *Server) filterBlocks(keep func(*block) bool) []*block {
-	var out []*block
-	for _, b := range s.blocks {
-		if keep(b) {
-			out = append(out, b)
-		}
-	}
-	return out
-}
-
-// matchesBlock is the part of the filter that list and count share.
-func matchesBlock(b *block, o object) bool {
-	tags := o.strs("tags")
-	if get[bool](o, "match_all_tags") && len(tags) != len(get[[]any](o, "tags")) {
-		return false // a tag given twice is counted twice and found once
-	}
-	return (!o.has("label") || b.fields["label"] == o["label"]) &&
-		get[bool](b.fields, "is_template") == get[bool](o, "templates_only") &&
-		(!o.has("name") || b.fields["template_name"] == o["name"]) &&
-		(o.str("project_id") == "" || b.fields["project_id"] == o["project_id"]) &&
-		tagged(b.tags, tags, get[bool](o, "match_all_tags"))
-}
-
-func (s *Server) listBlocks(c *call) answer {
-	o := c.params(listBlockFields)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	label := o.str("label_search")
-	if o.has("label") {
-		label = ""
-	}
-	byLabel, byValue, byDescription := ilike(label), ilike(o.str("value_search")), ilike(o.str("description_search"))
-	exact := get[[]any](o, "connected_to_agents_count_eq")
-	byID := o.has("connected_to_agents_count_gt") || o.has("connected_to_agents_count_lt") || exact != nil
-	rows := s.filterBlocks(func(b *block) bool {
-		n := s.users(b.id)
-		// Without lt, or eq with 0, blocks of no agent do not take part in the counting.
-		counted := !byID || n > 0 || o.has("connected_to_agents_count_lt") || slices.Contains(exact, any(0))
-		return matchesBlock(b, o) && counted &&
-			byLabel(b.fields.str("label")) && byValue(b.fields.str("value")) && byDescription(b.fields.str("description")) &&
-			(get[bool](o, "show_hidden_blocks") || !get[bool](b.fields, "hidden")) &&
-			!o.has("identity_id") && o.strs("identifier_keys") == nil &&
-			(!o.has("connected_to_agents_count_gt") || n > get[int](o, "connected_to_agents_count_gt")) &&
-			(!o.has("connected_to_agents_count_lt") || n < get[int](o, "connected_to_agents_count_lt")) &&
-			(exact == nil || slices.Contains(exact, any(n)))
-	})
-	key := func(b *block) cursor { return cursor{b.created, b.id} }
-	asc := o.str("order") != "desc"
-	limit := o["limit"]
-	if byID { // sorted by id, although the cursor still goes by time
-		o["limit"] = 0
-	}
-	rows, bad := page(rows, key, func(id string) (*block, bool) { b := s.blocks[id]; return b, b != nil }, o, asc)
-	if byID {
-		delete(o, "after")
-		delete(o, "before")
-		o["limit"] = limit
-		rows, bad = page(rows, func(b *block) cursor { return cursor{id: b.id} }, nil, o, asc)
-	}
-	if bad {
-		return databaseError()
-	}
-	out := make([]any, len(rows))
-	for i, b := range rows {
-		out[i] = b.state(shownTags(nil, b.tags))
-	}
-	return ok(out)
-}
-
-func (s *Server) countBlocks(c *call) answer {
-	o := c.params(slices.Concat(blockFilter, blockFilterTags, []field{{"project_id", text}}))
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	unfiltered := !o.has("label") && !o.has("name") && !o.has("tags") && !o.has("project_id") && !get[bool](o, "templates_only")
-	return ok(len(s.filterBlocks(func(b *block) bool { return unfiltered || matchesBlock(b, o) })))
-}
-
-func (s *Server) listBlockAgents(c *call) answer {
-	c.needID("block")
-	o := c.params(slices.Concat(pageFields, includeFields))
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	var rows []*agent
-	for _, a := range s.agents {
-		if slices.Contains(a.blocks, c.id) {
-			rows = append(rows, a)
-		}
-	}
-	in := include{} // unlike elsewhere a legacy client gets no relations either
-	for _, r := range o.strs("include") {
-		in[r] = true
-	}
-	return s.showAgents(rows, func(a *agent) cursor { return cursor{a.created, a.id} }, o, o.str("order") == "asc", in)
-}
-
-// agentBlock answers for the blocks of an agent: with a block, or with what is wrong.
-func (s *Server) agentBlock(c *call) (*agent, *block, answer) {
-	c.needID("agent")
-	if a, bad := c.failed(); bad {
-		return nil, nil, a
-	}
-	a := s.agents[c.id]
+func listAgentBlocks(w *world, c *call) answer {
+	a := w.agents.get(c.id)
 	if a == nil {
-		return nil, nil, notFound("Agent", c.id)
+		return notFound("Agent", c.id)
 	}
-	for _, id := range a.blocks {
-		if b := s.blocks[id]; b.id == c.sub || b.fields["label"] == c.sub {
-			return a, b, answer{}
+	rows := w.blocks.where(func(b *row) bool { return a.linked("block", b.id) })
+	newest := *blocks
+	newest.list = listing{}
+	return newest.page(w, c.q, rows)
+}
+
+// sameLabel finds the block of an agent that has the label of another: an agent has one block per label.
+func (w *world) sameLabel(ids []string, b *row) bool {
+	return slices.ContainsFunc(ids, func(id string) bool { return w.blocks.get(id).fields["label"] == b.fields["label"] })
+}
+
+func (w *world) setBlocks(a *agent, ids []string) {
+	for _, id := range ids {
+		if b := w.blocks.get(id); b != nil && !w.sameLabel(a.links["block"], b) {
+			a.link("block", id)
 		}
 	}
-	return a, nil, fail(http.StatusNotFound, "No block with label '%s' found for agent '%s'", c.sub, c.id)
 }
 
-func (s *Server) retrieveAgentBlock(c *call) answer {
-	_, b, problem := s.agentBlock(c)
-	if b == nil {
-		return problem
+// replaceBlocks inserts before it deletes, as the real server does: a new block is lost to an old one of the same label, even to one that goes.
+func (w *world) replaceBlocks(a *agent, want []string) {
+	rows := slices.Clone(a.links["block"])
+	for _, id := range want {
+		if !w.sameLabel(rows, w.blocks.get(id)) {
+			rows = append(rows, id)
+		}
 	}
-	return ok(b.state(shownTags(nil, b.tags)))
+	w.setLinks(a, "block", slices.DeleteFunc(rows, func(id string) bool { return !slices.Contains(want, id) }))
 }
 
-func (s *Server) updateAgentBlock(c *call) answer {
-	o := c.body(blockFields)
-	_, b, problem := s.agentBlock(c)
-	if b == nil {
-		return problem
-	}
-	if problem := s.set(b, o); problem != nil {
-		return *problem
-	}
-	s.recompile(b)
-	return ok(b.state(shownTags(o, b.tags)))
-}
-
-func (s *Server) listAgentBlocks(c *call) answer {
-	o := c.params(pageFields)
-	a, _, problem := s.agentBlock(c)
-	if a == nil {
-		return problem
-	}
-	var rows []*block
-	for _, id := range a.blocks {
-		rows = append(rows, s.blocks[id])
-	}
-	rows, bad := page(rows, func(b *block) cursor { return cursor{b.created, b.id} },
-		func(id string) (*block, bool) { b := s.blocks[id]; return b, b != nil }, o, o.str("order") == "asc")
-	if bad {
-		return databaseError()
-	}
-	out := make([]any, len(rows))
-	for i, b := range rows {
-		out[i] = b.state(shownTags(nil, b.tags))
-	}
-	return ok(out)
-}
-
-func (s *Server) attachBlock(c *call) answer {
-	a, attached, problem := s.agentBlock(c)
-	b := s.blocks[c.sub]
+func attachBlock(w *world, c *call) answer {
+	a, b := w.agents.get(c.id), w.blocks.get(c.sub)
 	switch {
 	case a == nil:
-		return problem
+		return notFound("Agent", c.id)
 	case b == nil:
 		return notFound("Block", c.sub)
-	case attached == nil || attached.id != b.id:
-		if slices.ContainsFunc(a.blocks, s.labelled(b)) {
-			return fail(http.StatusConflict, "A unique constraint was violated for Agent. Check your input for duplicates: "+
-				"(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class 'asyncpg.exceptions.UniqueViolationError'>: "+
-				"duplicate key value violates unique constraint \"unique_label_per_agent\"\n"+
-				"DETAIL:  Key (agent_id, block_label)=(%s, %s) already exists.", a.id, b.fields.str("label"))
-		}
-		a.blocks, a.updated = append(a.blocks, b.id), s.now()
-		s.recompile(b)
+	case a.linked("block", b.id):
+	case w.sameLabel(a.links["block"], b):
+		return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) duplicate key value violates unique constraint "+
+			"\"unique_label_per_agent\": label %s", check.Repr(b.fields["label"]))
+	default:
+		a.link("block", b.id)
+		a.updated = w.now()
+		w.recompiled(a)
 	}
-	return ok(s.state(a, everything()))
+	return ok(w.state(a, everything()))
 }
 
-func (s *Server) detachBlock(c *call) answer {
-	a, b, problem := s.agentBlock(c)
-	switch {
-	case a == nil:
-		return problem
-	case b == nil || b.id != c.sub:
-		return fail(http.StatusNotFound, "No block with id '%s' found for agent '%s' with actor id: '%s'", c.sub, c.id, userID)
-	}
-	a.blocks, a.updated = slices.DeleteFunc(a.blocks, func(id string) bool { return id == b.id }), s.now()
-	if len(a.messages) > 0 {
-		a.messages[0].text = s.compile(a, a.updated)
-	}
-	return ok(s.state(a, everything()))
+func detachBlock(w *world, _ *call, a *agent, b *row) answer {
+	a.unlink("block", b.id)
+	a.updated = w.now()
+	w.recompiled(a)
+	return ok(w.state(a, everything()))
 }

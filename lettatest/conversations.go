@@ -1,71 +1,64 @@
 package lettatest
 
 import (
+	"maps"
 	"net/http"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/letta-go/letta/lettatest/internal/check"
 )
 
-// conversation is one stored conversation.
+var conversationRoutes = []route{
+	{op: "conversations.create", handle: createConversation},
+	{op: "conversations.list", handle: listConversations},
+	{op: "conversations.retrieve", handle: withConversation(func(_ *world, _ *call, v *conversation) answer { return ok(v.state(true)) })},
+	{op: "conversations.update", handle: withConversation(updateConversation)},
+	{op: "conversations.fork", handle: forkConversation},
+	{op: "conversations.delete", handle: withConversation(func(w *world, _ *call, v *conversation) answer {
+		w.conversations.drop(v.id)
+		return ok(null)
+	})},
+	{op: "conversations.messages.list", handle: listConversationMessages},
+	{op: "conversations.messages.create", handle: sendToConversation},
+	{op: "conversations.messages.stream", handle: attachConversation},
+	{op: "conversations.cancel", handle: cancelConversation},
+	{op: "conversations.recompile", handle: recompileConversation},
+	{op: "conversations.messages.compact", handle: compactConversation},
+}
+
+// A conversation is one stored conversation; its fields are what answers show of it.
 type conversation struct {
-	id, agent                     string
-	created, updated, lastMessage time.Time
-	summary, model, settings      any
-	isolated                      []string
-	messages                      []*message // in context
-	history                       []*message // all
+	row
+	agent       string
+	lastMessage time.Time
+	messages    []*message // in context
+	history     []*message // all
 }
 
 // state is the JSON form of a conversation. Lists and updates leave the messages out.
-func (c *conversation) state(whole bool) map[string]any {
-	m := map[string]any{
-		"created_by_id": userID, "last_updated_by_id": userID, "created_at": timestamp(c.created), "updated_at": timestamp(c.updated), "id": c.id,
-		"agent_id": c.agent, "summary": c.summary, "in_context_message_ids": []string{}, "isolated_block_ids": append([]string{}, c.isolated...),
-		"model": c.model, "model_settings": c.settings, "last_message_at": nil,
-	}
-	if !c.lastMessage.IsZero() {
-		m["last_message_at"] = timestamp(c.lastMessage)
-	}
+func (v *conversation) state(whole bool) object {
+	o := with(v.shown(), "last_message_at", moment(v.lastMessage), "in_context_message_ids", []any{})
 	if whole {
-		ids := make([]string, len(c.messages))
-		for i, msg := range c.messages {
-			ids[i] = msg.id
-		}
-		m["in_context_message_ids"] = ids
+		o["in_context_message_ids"] = messageIDs(v.messages)
 	}
-	return m
+	return o
 }
 
-func (s *Server) newConversation(a *agent) *conversation {
-	now := s.now()
-	c := &conversation{id: newID("conv"), agent: a.id, created: now, updated: now}
-	s.conversations[c.id] = c
-	s.open(a, c)
-	return c
+func (w *world) newConversation(a *agent) *conversation {
+	v := &conversation{row: w.newRow("conv"), agent: a.id}
+	v.fields = with(sample("conversations.create.no_body"), "agent_id", a.id, "isolated_block_ids", []any{})
+	maps.Copy(v.fields, nulls("summary model model_settings"))
+	w.open(a, v)
+	return w.conversations.put(v)
 }
 
 // open gives a conversation its system prompt.
-func (s *Server) open(a *agent, c *conversation) {
-	prompt := strings.Replace(s.compile(a, s.now()), "- CONVERSATION_ID: default", "- CONVERSATION_ID: "+c.id, 1)
-	m := &message{role: "system", text: prompt, otid: uuid(), conversation: c.id}
-	s.keep(a, &c.messages, m)
-	c.history = append(c.history, m)
-}
-
-var anyConversation = func() *regexp.Regexp {
-	conv, agent := strings.Trim(idPattern("conv").String(), "^$"), strings.Trim(idPattern("agent").String(), "^$")
-	return regexp.MustCompile("^(default|" + conv + "|" + agent + ")$")
-}()
-
-// needConversation checks the id in the path. loose also takes default, and an agent's id.
-func (c *call) needConversation(loose bool) {
-	form := id("conv")
-	if loose {
-		form = pattern(anyConversation, 1, 1000)
-	}
-	form(&c.errs, loc{"path", "conversation_id"}, c.id)
+func (w *world) open(a *agent, v *conversation) {
+	prompt := strings.Replace(w.compile(a, w.now()), "- CONVERSATION_ID: default", "- CONVERSATION_ID: "+v.id, 1)
+	m := &message{role: "system", text: prompt, otid: uuid(), conversation: v.id}
+	w.keep(a, &v.messages, m)
+	v.history = append(v.history, m)
 }
 
 // direct is the agent that a path stands for: by its id, or as default with the agent named elsewhere.
@@ -79,301 +72,219 @@ func (c *call) direct(agent string) string {
 	return ""
 }
 
-func (s *Server) noConversation(id string) answer {
+func noConversation(id string) answer {
 	a := notFound("Conversation", id)
-	m := a.body.(map[string]any)
-	m["detail"] = m["detail"].(string) + ", is_deleted=False"
+	o := a.body.(object)
+	o["detail"] = text(o, "detail") + ", is_deleted=False"
 	return a
 }
 
-var conversationFields = []field{
-	{"summary", optText},
-	{"model", opt(modelHandle)},
-	{"model_settings", opt(modelSettings)},
-	{"last_message_at", opt(datetime)},
-	{"isolated_block_labels", optTexts},
+func withConversation(f func(*world, *call, *conversation) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		v := w.conversations.get(c.id)
+		if v == nil {
+			return noConversation(c.id)
+		}
+		return f(w, c, v)
+	}
 }
 
-func (c *conversation) set(o object) {
-	if o.has("summary") {
-		c.summary = o["summary"]
+// set stores what a create or an update sets.
+func (v *conversation) set(in object) *answer {
+	if h := text(in, "model"); !check.IsHandle(h) {
+		a := invalid("The model handle should be in the format provider/model-name")
+		return &a
 	}
-	if o.has("model") {
-		c.model = o["model"]
-	}
-	if settings := get[object](o, "model_settings"); settings != nil {
-		llm := map[string]any{"model_endpoint_type": settings["provider_type"]}
+	overlay(v.fields, pick(in, "summary model"))
+	if settings := get[object](in, "model_settings"); settings != nil {
+		llm := object{"model_endpoint_type": settings["provider_type"]}
 		applySettings(llm, settings)
-		c.settings = settingsOf(llm)
+		v.fields["model_settings"] = settingsOf(llm)
 	}
-	if t := get[time.Time](o, "last_message_at"); !t.IsZero() {
-		c.lastMessage = t
+	if t := get[time.Time](in, "last_message_at"); !t.IsZero() {
+		v.lastMessage = t
 	}
+	return nil
 }
 
-func (s *Server) createConversation(c *call) answer {
-	q, o := c.params(byAgent), object{}
-	if !q.has("agent_id") {
-		c.errs.add("missing", loc{"query", "agent_id"}, "Field required", nil, "")
-	}
-	if len(c.raw) > 0 {
-		o = c.body(slices.Concat(conversationFields[:3], conversationFields[4:]))
-	}
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	a := s.agents[q.str("agent_id")]
+func createConversation(w *world, c *call) answer {
+	a := w.agents.get(text(c.q, "agent_id"))
 	if a == nil {
 		return fail(http.StatusNotFound, "Agent not found")
 	}
-	conv := s.newConversation(a)
-	conv.set(o)
-	for _, label := range o.strs("isolated_block_labels") {
-		for _, id := range a.blocks {
-			if f := s.blocks[id].fields; f.str("label") == label {
-				if b, problem := s.newBlock(object{"label": label, "value": f["value"], "limit": f["limit"]}); problem == nil {
-					conv.isolated = append(conv.isolated, b.id)
-				}
+	v := w.newConversation(a)
+	if problem := v.set(c.in); problem != nil {
+		w.conversations.drop(v.id)
+		return *problem
+	}
+	isolated := []any{}
+	for _, label := range texts(c.in, "isolated_block_labels") {
+		for _, id := range a.links["block"] {
+			if f := w.blocks.get(id).fields; text(f, "label") == label {
+				isolated = append(isolated, w.blocks.put(blocks.fresh(w, pick(f, "label value limit"))).id)
 			}
 		}
 	}
-	return ok(conv.state(false))
+	v.fields["isolated_block_ids"] = isolated
+	return ok(v.state(false))
 }
 
-func (s *Server) retrieveConversation(c *call) answer {
-	c.needConversation(false)
-	if a, bad := c.failed(); bad {
-		return a
+func updateConversation(w *world, c *call, v *conversation) answer {
+	if problem := v.set(c.in); problem != nil {
+		return *problem
 	}
-	conv := s.conversations[c.id]
-	if conv == nil {
-		return s.noConversation(c.id)
-	}
-	return ok(conv.state(true))
+	v.updated = w.now()
+	return ok(v.state(false))
 }
 
-func (s *Server) updateConversation(c *call) answer {
-	c.needConversation(false)
-	o := c.body(conversationFields[:4])
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	conv := s.conversations[c.id]
-	if conv == nil {
-		return s.noConversation(c.id)
-	}
-	conv.set(o)
-	conv.updated = s.now()
-	return ok(conv.state(false))
-}
-
-func (s *Server) deleteConversation(c *call) answer {
-	c.needConversation(false)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	if s.conversations[c.id] == nil {
-		return s.noConversation(c.id)
-	}
-	delete(s.conversations, c.id)
-	return ok(null)
-}
-
-func (s *Server) listConversations(c *call) answer {
-	o := c.params([]field{
-		{"agent_id", text},
-		pageFields[2], pageFields[1],
-		{"summary_search", text},
-		pageFields[3],
-		{"order_by", oneOf("literal_error", "created_at", "last_run_completion", "last_message_at")},
-	})
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	if o.has("limit") && get[int](o, "limit") == 0 {
-		return ok([]any{})
-	}
-	if id := o.str("after"); id != "" && s.conversations[id] == nil {
+func listConversations(w *world, c *call) answer {
+	if id := text(c.q, "after"); id != "" && w.conversations.get(id) == nil && c.q["limit"] != 0 {
 		return notFound("Conversation", id)
 	}
-	like := ilike(o.str("summary_search"))
-	var rows []*conversation
-	for _, conv := range s.conversations {
-		summary, _ := conv.summary.(string)
-		if (o.str("agent_id") == "" || conv.agent == o.str("agent_id")) && like(summary) {
-			rows = append(rows, conv)
-		}
+	like := ilike(text(c.q, "summary_search"))
+	rows := w.conversations.where(func(v *conversation) bool {
+		return (text(c.q, "agent_id") == "" || v.agent == text(c.q, "agent_id")) && like(text(v.fields, "summary"))
+	})
+	l := listing{none: true}
+	if by := text(c.q, "order_by"); by == "last_message_at" || by == "last_run_completion" {
+		l.by = func(r *row) time.Time { return w.conversations.get(r.id).lastMessage }
 	}
-	key := func(conv *conversation) cursor {
-		if by := o.str("order_by"); by == "last_message_at" || by == "last_run_completion" {
-			return cursor{conv.lastMessage, conv.id}
-		}
-		return cursor{conv.created, conv.id}
+	rows, problem := page(rows, w.conversations.find, c.q, l)
+	if problem != nil {
+		return *problem
 	}
-	find := func(id string) (*conversation, bool) { conv := s.conversations[id]; return conv, conv != nil }
-	rows, bad := page(rows, key, find, o, o.str("order") == "asc")
-	if bad {
-		return databaseError()
-	}
-	out := make([]any, len(rows))
-	for i, conv := range rows {
-		out[i] = conv.state(false)
+	out := []any{}
+	for _, v := range rows {
+		out = append(out, v.state(false))
 	}
 	return ok(out)
 }
 
-var byAgent = []field{{"agent_id", text}}
-
-func (s *Server) forkConversation(c *call) answer {
-	c.needConversation(true)
-	q := c.params(byAgent)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	from := s.conversations[c.id]
-	id := c.direct(q.str("agent_id"))
+func forkConversation(w *world, c *call) answer {
+	from := w.conversations.get(c.id)
+	id := c.direct(text(c.q, "agent_id"))
 	if id == "" && from == nil {
-		return s.noConversation(c.id)
+		return noConversation(c.id)
 	}
 	if from != nil {
 		id = from.agent
 	}
-	a := s.agents[id]
+	a := w.agents.get(id)
 	if a == nil {
 		return fail(http.StatusNotFound, "Agent not found")
 	}
-	context, conv := a.messages, s.newConversation(a)
+	context, v := a.messages, w.newConversation(a)
 	if from != nil {
-		context, conv.model, conv.settings = from.messages, from.model, from.settings
+		context = from.messages
+		v.fields["model"], v.fields["model_settings"] = from.fields["model"], from.fields["model_settings"]
 	}
-	conv.messages = append(conv.messages, context[1:]...)
-	conv.history = append(conv.history, context[1:]...)
-	return ok(conv.state(false))
+	v.messages = append(v.messages, context[1:]...)
+	v.history = append(v.history, context[1:]...)
+	return ok(v.state(false))
 }
 
-func (s *Server) listConversationMessages(c *call) answer {
-	c.needConversation(true)
-	o := c.params(slices.Concat(byAgent, messageListFields))
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	asc := o.str("order") == "asc"
-	if id := c.direct(o.str("agent_id")); id != "" {
-		a := s.agents[id]
+func listConversationMessages(w *world, c *call) answer {
+	asc := c.q["order"] == "asc"
+	if id := c.direct(text(c.q, "agent_id")); id != "" {
+		a := w.agents.get(id)
 		if a == nil {
 			return fail(http.StatusNotFound, "Agent not found")
 		}
-		return s.showMessages(of(a.history, "default"), o, asc, false, noCursor(id))
+		return w.showMessages(of(a.history, "default"), c.q, asc, false, noCursor(id))
 	}
 	var all []*message
-	if conv := s.conversations[c.id]; conv != nil {
-		all = conv.history
+	if v := w.conversations.get(c.id); v != nil {
+		all = v.history
 	}
-	return s.showMessages(all, o, asc, true, nil)
+	return w.showMessages(all, c.q, asc, true, nil)
 }
 
-func (s *Server) attachConversation(c *call) answer {
-	c.needConversation(true)
-	o := object{}
-	if len(c.raw) > 0 {
-		o = c.body(streamBody)
-	}
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	id := o.str("run_id")
-	if id == "" && o.str("otid") != "" {
-		if id = s.otids[o.str("otid")]; s.runs[id] == nil {
-			return fail(http.StatusNotFound, "No run found for otid=%s. The run may have expired or never existed.", o.str("otid"))
+func attachConversation(w *world, c *call) answer {
+	id := text(c.in, "run_id")
+	if otid := text(c.in, "otid"); id == "" && otid != "" {
+		if id = w.otids[otid]; w.runs.get(id) == nil {
+			return fail(http.StatusNotFound, "No run found for otid=%s. The run may have expired or never existed.", otid)
 		}
 	}
 	if id != "" {
-		r, problem := s.run(id)
+		r, problem := w.run(id)
 		if r == nil {
 			return problem
 		}
-		return r.replay(o)
+		return r.replay(c.in)
 	}
-	conversation, agent := c.id, c.direct(o.str("agent_id"))
-	if agent != "" {
-		conversation = ""
-	}
-	runs := s.activeRuns(agent, conversation)
+	runs := w.activeRuns(c.scope(text(c.in, "agent_id")))
 	switch {
 	case len(runs) == 0:
 		return invalid("No active runs found for this conversation.")
 	case !runs[0].background:
 		return notBackground()
 	}
-	return runs[0].replay(o)
+	return runs[0].replay(c.in)
 }
 
-func (s *Server) cancelConversation(c *call) answer {
-	c.needConversation(true)
-	q := c.params(byAgent)
-	if a, bad := c.failed(); bad {
-		return a
+// scope is what a path names: an agent outside of conversations, or a conversation.
+func (c *call) scope(agent string) (string, string) {
+	if agent = c.direct(agent); agent != "" {
+		return agent, ""
 	}
-	conversation, agent := c.id, c.direct(q.str("agent_id"))
-	if agent != "" {
-		conversation = ""
-	} else if s.conversations[c.id] == nil {
-		return s.noConversation(c.id)
+	return "", c.id
+}
+
+func cancelConversation(w *world, c *call) answer {
+	agent, conversation := c.scope(text(c.q, "agent_id"))
+	if agent == "" && w.conversations.get(c.id) == nil {
+		return noConversation(c.id)
 	}
-	runs := s.activeRuns(agent, conversation)
+	runs := w.activeRuns(agent, conversation)
 	if len(runs) == 0 {
 		return fail(http.StatusConflict, "CONFLICT: No active runs to cancel for conversation %s", c.id)
 	}
-	return s.cancelAll(runs)
+	out := object{}
+	for _, r := range runs {
+		w.cancel(r)
+		out[r.id] = "cancelled"
+	}
+	return ok(out)
 }
 
 // context finds what a compaction or a recompilation is about.
-func (s *Server) context(c *call, agent string) (*agent, *conversation, answer) {
-	if id := c.direct(agent); id != "" {
-		return s.agents[id], nil, fail(http.StatusNotFound, "Agent with ID %s not found", id)
+func (w *world) context(c *call) (*agent, *conversation, answer) {
+	if id := c.direct(text(c.in, "agent_id")); id != "" {
+		return w.agents.get(id), nil, noAgent(id)
 	}
-	conv := s.conversations[c.id]
-	if conv == nil {
-		return nil, nil, s.noConversation(c.id)
+	v := w.conversations.get(c.id)
+	if v == nil {
+		return nil, nil, noConversation(c.id)
 	}
-	return s.agents[conv.agent], conv, answer{}
+	return w.agents.get(v.agent), v, answer{}
 }
 
-func (s *Server) compactConversation(c *call) answer {
-	c.needConversation(true)
-	mode, agent := c.compactMode()
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	a, conv, problem := s.context(c, agent)
+func compactConversation(w *world, c *call) answer {
+	a, v, problem := w.context(c)
+	mode := text(get[object](c.in, "compaction_settings"), "mode")
 	switch {
 	case a == nil:
 		return problem
-	case conv == nil:
-		return s.compact(a, &a.messages, "", mode)
+	case v == nil:
+		return w.compact(a, &a.messages, "", mode)
 	}
 	before := len(a.history)
-	out := s.compact(a, &conv.messages, conv.id, mode)
-	conv.history = append(conv.history, a.history[before:]...)
+	out := w.compact(a, &v.messages, v.id, mode)
+	v.history = append(v.history, a.history[before:]...)
 	return out
 }
 
-func (s *Server) recompileConversation(c *call) answer {
-	c.needConversation(true)
-	q := c.params([]field{{"dry_run", boolean}})
-	_, agent := c.compactMode()
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	a, conv, problem := s.context(c, agent)
+func recompileConversation(w *world, c *call) answer {
+	a, v, problem := w.context(c)
 	if a == nil {
 		return problem
 	}
-	prompt, in := s.compile(a, s.now()), a.messages
-	if conv != nil {
-		in = conv.messages
+	prompt, in := w.compile(a, w.now()), a.messages
+	if v != nil {
+		in = v.messages
 	}
-	if !get[bool](q, "dry_run") && len(in) > 0 {
+	if !flag(c.q, "dry_run") && len(in) > 0 {
 		in[0].text = prompt
 	}
 	return ok(prompt)

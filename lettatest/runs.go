@@ -5,15 +5,45 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/letta-go/letta/lettatest/internal/check"
+)
+
+var (
+	runRoutes = []route{
+		{op: "runs.list", handle: listRuns},
+		{op: "GET /v1/runs/active | query agent_id string; background boolean", handle: func(w *world, c *call) answer {
+			return ok(runStates(w.activeRuns(text(c.q, "agent_id"), "")))
+		}},
+		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state(false)) })},
+		{op: "runs.messages.list", handle: withRun(listRunMessages)},
+		{op: "runs.usage.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.usage()) })},
+		{op: "GET /v1/runs/{run_id}/metrics", handle: withRun(runMetrics)},
+		{op: "runs.steps.list", handle: withRun(listRunSteps)},
+		{op: "runs.trace.retrieve", handle: func(*world, *call) answer {
+			return fail(http.StatusNotImplemented, "OTEL traces require ClickHouse. Set LETTA_CLICKHOUSE_ENDPOINT and configure ClickHouse connection.")
+		}},
+		{op: "DELETE /v1/runs/{run_id}", handle: func(*world, *call) answer { return crash() }},
+		{op: "runs.messages.stream", handle: streamRun},
+	}
+	stepRoutes = []route{
+		{op: "steps.list", handle: listSteps},
+		{op: "steps.retrieve", handle: withStep(func(_ *world, _ *call, st *step) answer { return ok(st.fields) })},
+		{op: "steps.metrics.retrieve", handle: withStep(stepMetrics)},
+		{op: "steps.trace.retrieve", handle: stepTrace},
+		{op: "steps.feedback.create", handle: withStep(stepFeedback)},
+		{op: "steps.messages.list", handle: listStepMessages},
+	}
 )
 
 // run is the record of one turn.
 type run struct {
-	id, agent, conversation, status string
+	row
+	agent, conversation, status string
 
-	created, completed time.Time
-	background         bool
-	metadata           map[string]any
+	completed  time.Time
+	background bool
+	metadata   object
 	types              any
 	stopReason         any
 	callback           any
@@ -24,11 +54,11 @@ type run struct {
 	stop  func() // ends its turn
 }
 
+// step is the record of one model call.
 type step struct {
-	id      string
-	created time.Time
-	fields  object
-	took    time.Duration
+	row
+	took  time.Duration
+	trace object // what went to the model
 }
 
 var runStatuses = []string{"created", "running", "completed", "failed", "cancelled"}
@@ -36,11 +66,11 @@ var runStatuses = []string{"created", "running", "completed", "failed", "cancell
 func (r *run) active() bool { return r.status == "created" || r.status == "running" }
 
 // state is the JSON form of a run. Only lists tell how long it took.
-func (r *run) state(listed bool) map[string]any {
-	m := map[string]any{
+func (r *run) state(listed bool) object {
+	m := object{
 		"id": r.id, "status": r.status, "created_at": timestamp(r.created), "completed_at": nil, "agent_id": r.agent,
 		"conversation_id": nullable(r.conversation), "base_template_id": nil, "background": r.background, "metadata": r.metadata,
-		"request_config": map[string]any{
+		"request_config": object{
 			"use_assistant_message": true, "assistant_message_tool_name": "send_message", "assistant_message_tool_kwarg": "message",
 			"include_return_message_types": r.types,
 		},
@@ -57,93 +87,55 @@ func (r *run) state(listed bool) map[string]any {
 }
 
 // run finds a run; without one the answer says why.
-func (s *Server) run(id string) (*run, answer) {
-	if !idPattern("run").MatchString(id) {
+func (w *world) run(id string) (*run, answer) {
+	if !check.IsID("run", id) {
 		return nil, invalid("Invalid run ID format: %s. Expected format: 'run-<uuid4>'", id)
 	}
-	r := s.runs[id]
-	return r, notFound("Run", id)
+	return w.runs.get(id), notFound("Run", id)
+}
+
+func withRun(f func(*world, *call, *run) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		r, problem := w.run(c.id)
+		if r == nil {
+			return problem
+		}
+		return f(w, c, r)
+	}
 }
 
 // activeRuns are the runs of an agent or a conversation that go on, newest first.
-func (s *Server) activeRuns(agent, conversation string) []*run {
-	var out []*run
-	for _, r := range s.runs {
-		if r.active() && (agent == "" || r.agent == agent) && (conversation == "" || r.conversation == conversation) {
-			out = append(out, r)
-		}
-	}
-	slices.SortFunc(out, func(a, b *run) int { return b.created.Compare(a.created) })
+func (w *world) activeRuns(agent, conversation string) []*run {
+	out := w.runs.where(func(r *run) bool {
+		return r.active() && (agent == "" || r.agent == agent) && (conversation == "" || r.conversation == conversation)
+	})
+	slices.Reverse(out)
 	return out
 }
 
-// within is an integer between two bounds.
-func within(low, high int) check {
-	return func(p *problems, at loc, v any) any {
-		before := len(p.list)
-		n := integer(p, at, v)
-		i, _ := n.(int)
-		switch {
-		case len(p.list) > before:
-		case i < low:
-			p.add("greater_than_equal", at, "Input should be greater than or equal to "+printed(low), v, "'ge': "+printed(low))
-		case i > high:
-			p.add("less_than_equal", at, "Input should be less than or equal to "+printed(high), v, "'le': "+printed(high))
-		}
-		return n
-	}
-}
-
-var runFields = []field{
-	{"agent_id", text},
-	{"agent_ids[]", list(text)},
-	{"statuses[]", list(text)},
-	{"background", boolean},
-	{"stop_reason", oneOf("enum", stopReasons...)},
-	{"conversation_id", text},
-	pageFields[0],
-	pageFields[1],
-	{"limit", within(1, 1000)},
-	pageFields[3],
-	pageFields[4],
-	{"active", boolean},
-	{"ascending", boolean},
-}
-
-func (s *Server) listRuns(c *call) answer {
-	o := c.params(runFields)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	statuses := o.strs("statuses")
+func listRuns(w *world, c *call) answer {
+	q := c.q
+	statuses := texts(q, "statuses")
 	for _, st := range statuses {
 		if !slices.Contains(runStatuses, st) {
-			return fail(http.StatusBadRequest, "%s is not a valid RunStatus", printed(st))
+			return fail(http.StatusBadRequest, "%s is not a valid RunStatus", check.Repr(st))
 		}
 	}
-	if statuses == nil && get[bool](o, "active") {
+	if statuses == nil && flag(q, "active") {
 		statuses = runStatuses[:2]
 	}
-	agents := o.strs("agent_ids")
-	if o.str("agent_id") != "" {
-		agents = []string{o.str("agent_id")}
+	agents := texts(q, "agent_ids")
+	if text(q, "agent_id") != "" {
+		agents = []string{text(q, "agent_id")}
 	}
-	var rows []*run
-	for _, r := range s.runs {
-		if (agents == nil || slices.Contains(agents, r.agent)) &&
+	rows := w.runs.where(func(r *run) bool {
+		return (agents == nil || slices.Contains(agents, r.agent)) &&
 			(statuses == nil || slices.Contains(statuses, r.status)) &&
-			(!o.has("background") || r.background == get[bool](o, "background")) &&
-			(!o.has("stop_reason") || r.stopReason == o["stop_reason"]) &&
-			(!o.has("conversation_id") || r.conversation == o["conversation_id"]) {
-			rows = append(rows, r)
-		}
-	}
-	o["after"], o["before"] = o["before"], o["after"] // mixed up there
-	if !o.has("limit") {
-		o["limit"] = 100
-	}
-	find := func(id string) (*run, bool) { r := s.runs[id]; return r, r != nil }
-	rows, _ = page(rows, func(r *run) cursor { return cursor{r.created, r.id} }, find, o, o.str("order") == "asc" || get[bool](o, "ascending"))
+			(q["background"] == nil || r.background == flag(q, "background")) &&
+			(q["stop_reason"] == nil || r.stopReason == q["stop_reason"]) &&
+			(q["conversation_id"] == nil || r.conversation == q["conversation_id"])
+	})
+	rows, _ = page(rows, w.runs.find, q, listing{limit: 100, swapped: true, asc: flag(q, "ascending")})
 	return ok(runStates(rows))
 }
 
@@ -155,47 +147,17 @@ func runStates(rows []*run) []any {
 	return out
 }
 
-func (s *Server) listActiveRuns(c *call) answer {
-	o := c.params([]field{{"agent_id", text}, {"background", boolean}})
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	return ok(runStates(s.activeRuns(o.str("agent_id"), "")))
-}
-
-func (s *Server) retrieveRun(c *call) answer {
-	r, problem := s.run(c.id)
-	if r == nil {
-		return problem
-	}
-	return ok(r.state(false))
-}
-
-func (s *Server) deleteRun(*call) answer { return crash() }
-
-func (s *Server) runTrace(*call) answer {
-	return fail(http.StatusNotImplemented, "OTEL traces require ClickHouse. Set LETTA_CLICKHOUSE_ENDPOINT and configure ClickHouse connection.")
-}
-
-func (s *Server) listRunMessages(c *call) answer {
-	o := c.params(messagePageFields)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	r, problem := s.run(c.id)
-	if r == nil {
-		return problem
-	}
+func listRunMessages(w *world, c *call, r *run) answer {
 	var rows []*message
-	if a := s.agents[r.agent]; a != nil {
+	if a := w.agents.get(r.agent); a != nil {
 		rows = slices.DeleteFunc(slices.Clone(a.history), func(m *message) bool { return m.run != r.id })
 	}
-	return s.showMessages(rows, o, o.str("order") != "desc", true, noCursor("None"))
+	return w.showMessages(rows, c.q, c.q["order"] != "desc", true, noCursor("None"))
 }
 
 // usage adds the steps of a run up.
-func (r *run) usage() map[string]any {
-	m := map[string]any{"prompt_tokens_details": nil, "completion_tokens_details": nil}
+func (r *run) usage() object {
+	m := object{"prompt_tokens_details": nil, "completion_tokens_details": nil}
 	for _, k := range []string{"completion_tokens", "prompt_tokens", "total_tokens"} {
 		n := 0
 		for _, st := range r.steps {
@@ -206,22 +168,7 @@ func (r *run) usage() map[string]any {
 	return m
 }
 
-func (s *Server) retrieveUsage(c *call) answer {
-	r, problem := s.run(c.id)
-	if r == nil {
-		return problem
-	}
-	return ok(r.usage())
-}
-
-func (s *Server) runMetrics(c *call) answer {
-	r, problem := s.run(c.id)
-	if r == nil {
-		if idPattern("run").MatchString(c.id) {
-			return notFound("RunMetrics", c.id)
-		}
-		return problem
-	}
+func runMetrics(_ *world, _ *call, r *run) answer {
 	var tools any
 	if r.tools != nil {
 		tools = r.tools
@@ -230,66 +177,40 @@ func (s *Server) runMetrics(c *call) answer {
 	if !r.completed.IsZero() {
 		took = r.completed.Sub(r.created).Nanoseconds()
 	}
-	return ok(map[string]any{
+	return ok(object{
 		"id": r.id, "organization_id": orgID, "agent_id": r.agent, "project_id": nil, "run_start_ns": r.created.UnixNano(), "run_ns": took,
 		"num_steps": len(r.steps), "tools_used": tools, "template_id": nil, "base_template_id": nil,
 	})
 }
 
-// pageRows is the paging of steps, and of the messages of a step.
-func pageRows[T any](rows []T, key func(T) cursor, find func(string) (T, bool), kind string, o object, asc bool) ([]T, *answer) {
-	var at [2]time.Time
-	for i, side := range []string{"after", "before"} {
-		if id := o.str(side); id != "" {
-			row, known := find(id)
-			if !known {
-				a := fail(http.StatusNotFound, "No %s found with id %s", kind, id)
-				return nil, &a
-			}
-			at[i] = key(row).at
-		}
+// earlier refuses cursors that exclude each other.
+func earlier[T based](t *table[T], q object) *answer {
+	after, before := t.find(text(q, "after")), t.find(text(q, "before"))
+	if after != nil && before != nil && before.created.Before(after.created) {
+		return refuse(http.StatusBadRequest, "'before' reference must be later than 'after' reference")
 	}
-	if !at[0].IsZero() && at[1].Before(at[0]) && !at[1].IsZero() {
-		a := fail(http.StatusBadRequest, "'before' reference must be later than 'after' reference")
-		return nil, &a
-	}
-	switch limit := get[int](o, "limit"); {
-	case !o.has("limit"):
-		o["limit"] = 100
-	case limit == 0:
-		return nil, nil
-	case limit < 0:
-		a := databaseError()
-		return nil, &a
-	}
-	rows, _ = page(rows, key, find, o, asc)
-	return rows, nil
+	return nil
 }
 
-func (s *Server) listRunSteps(c *call) answer {
-	o := c.params(messagePageFields)
-	if a, bad := c.failed(); bad {
-		return a
+func listRunSteps(w *world, c *call, r *run) answer {
+	problem := earlier(&w.steps, c.q)
+	rows := r.steps
+	if problem == nil {
+		rows, problem = page(rows, w.steps.find, c.q, listing{limit: 100, none: true, noun: "Step"})
 	}
-	r, problem := s.run(c.id)
-	if r == nil {
-		return problem
+	if problem != nil {
+		return *problem
 	}
-	find := func(id string) (*step, bool) { st := s.steps[id]; return st, st != nil }
-	rows, bad := pageRows(slices.Clone(r.steps), func(st *step) cursor { return cursor{st.created, st.id} }, find, "Step", o, o.str("order") == "asc")
-	if bad != nil {
-		return *bad
-	}
-	out := make([]any, len(rows))
-	for i, st := range rows {
-		out[i] = st.fields
+	out := []any{}
+	for _, st := range rows {
+		out = append(out, st.fields)
 	}
 	return ok(out)
 }
 
 // newStep records a model call.
-func (s *Server) newStep(r *run, a *agent, llm map[string]any) *step {
-	st := &step{id: newID("step"), created: s.now()}
+func (w *world) newStep(r *run, a *agent, llm object) *step {
+	st := &step{row: w.newRow("step")}
 	st.fields = object{
 		"id": st.id, "organization_id": orgID, "run_id": r.id, "agent_id": a.id, "provider_name": llm["provider_name"], "provider_category": "base",
 		"model": llm["model"], "model_handle": llm["handle"], "model_endpoint": llm["model_endpoint"], "context_window_limit": llm["context_window"],
@@ -301,7 +222,7 @@ func (s *Server) newStep(r *run, a *agent, llm map[string]any) *step {
 	} {
 		st.fields[k] = nil
 	}
-	s.steps[st.id] = st
+	w.steps.put(st)
 	r.steps = append(r.steps, st)
 	return st
 }
@@ -311,93 +232,57 @@ func (st *step) succeed(tokens bool, now time.Time) {
 	st.took = now.Sub(st.created)
 	maps.Copy(st.fields, object{"completion_tokens": 5, "prompt_tokens": 10, "total_tokens": 15, "status": "success"})
 	if !tokens {
-		st.fields["completion_tokens_details"] = map[string]any{"reasoning_tokens": 0}
-		st.fields["prompt_tokens_details"] = map[string]any{"cached_tokens": 0, "cache_read_tokens": 0, "cache_creation_tokens": 0}
+		st.fields["completion_tokens_details"] = object{"reasoning_tokens": 0}
+		st.fields["prompt_tokens_details"] = object{"cached_tokens": 0, "cache_read_tokens": 0, "cache_creation_tokens": 0}
 	}
 }
 
-func (s *Server) listSteps(c *call) answer {
-	o := c.params([]field{pageFields[3]})
-	if a, bad := c.failed(); bad {
-		return a
+func withStep(f func(*world, *call, *step) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		st := w.steps.get(c.id)
+		if st == nil {
+			return notFound("Step", c.id)
+		}
+		return f(w, c, st)
 	}
+}
+
+// listSteps is broken there.
+func listSteps(_ *world, c *call) answer {
 	return fail(http.StatusBadRequest, "Argument order does not match type typing.Optional[str]; is %s of type <class 'bool'>",
-		printed(o.str("order") == "asc")) // a bug there
+		check.Repr(c.q["order"] == "asc"))
 }
 
-func (s *Server) retrieveStep(c *call) answer {
-	c.needID("step")
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	st := s.steps[c.id]
-	if st == nil {
-		return notFound("Step", c.id)
-	}
-	return ok(st.fields)
+func stepMetrics(_ *world, _ *call, st *step) answer {
+	return ok(with(sample("steps.metrics.retrieve"), "id", st.id, "run_id", st.fields["run_id"], "agent_id", st.fields["agent_id"],
+		"llm_request_ns", st.took.Nanoseconds(), "step_ns", st.took.Nanoseconds()))
 }
 
-func (s *Server) stepMetrics(c *call) answer {
-	c.needID("step")
-	if a, bad := c.failed(); bad {
-		return a
+// stepTrace shows what went to the model, as far as there is one. An unknown step is null.
+func stepTrace(w *world, c *call) answer {
+	st := w.steps.get(c.id)
+	if st == nil || st.trace == nil {
+		return ok(null)
 	}
-	st := s.steps[c.id]
-	if st == nil {
-		return notFound("StepMetrics", c.id)
-	}
-	m := map[string]any{
-		"id": st.id, "organization_id": orgID, "run_id": st.fields["run_id"], "agent_id": st.fields["agent_id"],
-		"llm_request_ns": st.took.Nanoseconds(), "step_ns": st.took.Nanoseconds(),
-	}
-	for _, k := range []string{
-		"provider_id", "step_start_ns", "llm_request_start_ns", "tool_execution_ns", "base_template_id", "template_id", "project_id",
-	} {
-		m[k] = nil
-	}
-	return ok(m)
+	return ok(st.trace)
 }
 
-// stepTrace has nothing to show: there is no provider.
-func (s *Server) stepTrace(c *call) answer {
-	c.needID("step")
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	return ok(null)
-}
-
-func (s *Server) stepFeedback(c *call) answer {
-	c.needID("step")
-	o := c.body([]field{{"feedback", opt(oneOf("enum", "positive", "negative"))}, {"tags", optTexts}})
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	st := s.steps[c.id]
-	if st == nil {
-		return notFound("Step", c.id)
-	}
-	st.fields["feedback"] = o["feedback"]
-	if o.has("tags") {
-		st.fields["tags"] = o["tags"]
+func stepFeedback(_ *world, c *call, st *step) answer {
+	st.fields["feedback"] = c.in["feedback"]
+	if c.in["tags"] != nil {
+		st.fields["tags"] = c.in["tags"]
 	}
 	return ok(maps.Clone(st.fields))
 }
 
-func (s *Server) listStepMessages(c *call) answer {
-	c.needID("step")
-	o := c.params(messagePageFields)
-	if a, bad := c.failed(); bad {
-		return a
+func listStepMessages(w *world, c *call) answer {
+	problem := earlier(&w.messages, c.q)
+	rows := w.messages.where(func(m *message) bool { return m.step == c.id })
+	if problem == nil {
+		rows, problem = page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"})
 	}
-	var rows []*message
-	if st := s.steps[c.id]; st != nil && s.agents[st.fields.str("agent_id")] != nil {
-		rows = slices.DeleteFunc(slices.Clone(s.agents[st.fields.str("agent_id")].history), func(m *message) bool { return m.step != c.id })
-	}
-	find := func(id string) (*message, bool) { m := s.messages[id]; return m, m != nil }
-	rows, bad := pageRows(rows, func(m *message) cursor { return cursor{m.created, m.id} }, find, "Message", o, o.str("order") != "desc")
-	if bad != nil {
-		return *bad
+	if problem != nil {
+		return *problem
 	}
 	out := []any{}
 	for _, m := range rows {
@@ -409,18 +294,18 @@ func (s *Server) listStepMessages(c *call) answer {
 }
 
 // cancel ends a run. One that has stopped already, other than to wait for an approval, stays as it is.
-func (s *Server) cancel(r *run) {
+func (w *world) cancel(r *run) {
 	if r.stopReason != nil && r.stopReason != "requires_approval" {
 		return
 	}
-	r.status, r.stopReason, r.completed = "cancelled", "cancelled", s.now()
+	r.status, r.stopReason, r.completed = "cancelled", "cancelled", w.now()
 	r.stop()
-	for key, holder := range s.locks {
+	for key, holder := range w.locks {
 		if holder == r {
-			delete(s.locks, key)
+			delete(w.locks, key)
 		}
 	}
-	a := s.agents[r.agent]
+	a := w.agents.get(r.agent)
 	if a == nil {
 		return
 	}
@@ -440,40 +325,24 @@ func (s *Server) cancel(r *run) {
 	}
 	result := &message{role: "tool", run: r.id, step: request.step}
 	for _, c := range calls {
-		result.returns = append(result.returns, denied(a, s.now(), c.ID, reason))
+		result.returns = append(result.returns, denied(a, w.now(), c.ID, reason))
 	}
-	s.keep(a, &a.messages, response, result)
+	w.keep(a, &a.messages, response, result)
 }
 
-func (s *Server) cancelAll(runs []*run) answer {
-	out := map[string]any{}
-	for _, r := range runs {
-		s.cancel(r)
-		out[r.id] = "cancelled"
-	}
-	return ok(out)
-}
-
-func (s *Server) cancelAgent(c *call) answer {
-	c.needID("agent")
-	var ids []string
-	if len(c.raw) > 0 {
-		ids = c.body([]field{{"run_ids", optTexts}}).strs("run_ids")
-	}
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	if a := s.agents[c.id]; ids == nil && a != nil && a.last != "" {
+func cancelAgent(w *world, c *call) answer {
+	ids := texts(c.in, "run_ids")
+	if a := w.agents.get(c.id); ids == nil && a != nil && a.last != "" {
 		ids = []string{a.last}
 	}
 	if ids == nil {
 		return fail(http.StatusConflict, "CONFLICT: No active runs to cancel for agent %s", c.id)
 	}
-	out := map[string]any{}
+	out := object{}
 	for _, id := range ids {
 		out[id] = "failed"
-		if r := s.runs[id]; r != nil {
-			s.cancel(r)
+		if r := w.runs.get(id); r != nil {
+			w.cancel(r)
 			out[id] = "cancelled"
 		}
 	}

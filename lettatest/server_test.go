@@ -794,6 +794,7 @@ type tb bool
 
 func (b *tb) Helper()               {}
 func (b *tb) Cleanup(func())        {}
+func (b *tb) Errorf(string, ...any) { *b = true }
 func (b *tb) Fatalf(string, ...any) { *b = true }
 
 func TestClient(t *testing.T) {

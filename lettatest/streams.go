@@ -1,63 +1,43 @@
 package lettatest
 
 import (
-	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 )
 
-// Then says how a stream goes on after a StreamFault.
-type Then int
-
-// The ways to go on.
-const (
-	StreamGo    Then = iota // as if nothing had happened
-	StreamCut               // the connection breaks
-	StreamEnd               // the body ends in order, though early
-	StreamStall             // silence until the client leaves
-)
-
-// StreamFault disturbs a stream once. The turn behind the stream goes on.
-type StreamFault struct {
-	After int    // behind so many frames, pings and [DONE] included; -1 is behind the last one
-	Half  bool   // the next frame is sent only up to its middle
-	Raw   string // these bytes are sent
-	Then  Then
-}
-
 // feed holds the frames of one run for whoever reads them. The server's mutex guards it.
 type feed struct {
 	frames     []string
+	dropped    int // frames that are not kept any more, ahead of these
+	limit      int
 	background bool
 	closed     bool
 	changed    chan struct{} // closed at the next change
 }
 
-func newFeed(background bool) *feed {
-	return &feed{background: background, changed: make(chan struct{})}
+func (w *world) newFeed(background bool) *feed {
+	return &feed{background: background, limit: w.eventLimit, changed: make(chan struct{})}
 }
 
 // add appends a frame. In the background a frame gets its number, if it has a place for one.
 func (f *feed) add(event string, v any) {
 	frame, isText := v.(string)
 	if !isText {
-		m := v.(map[string]any)
+		m := v.(object)
 		if _, ok := m["seq_id"]; ok && f.background {
-			m["seq_id"] = len(f.frames) + 1
+			m["seq_id"] = f.dropped + len(f.frames) + 1
 		}
-		data, err := encode(m)
-		if err != nil {
-			panic(err)
-		}
-		frame = "data: " + string(data) + "\n\n"
+		frame = "data: " + string(encode(m)) + "\n\n"
 	}
 	if event != "" {
 		frame = "event: " + event + "\n" + frame
 	}
 	f.frames = append(f.frames, frame)
+	if more := len(f.frames) - f.limit; f.background && more > 0 {
+		f.frames, f.dropped = f.frames[more:], f.dropped+more
+	}
 	f.notify()
 }
 
@@ -79,23 +59,23 @@ type stream struct {
 	pings bool
 }
 
-func ping(run string, seq any) map[string]any {
-	return with((&message{created: time.Now().UTC(), run: run}).base("ping", nil), "id", newID("ping"), "seq_id", seq)
+func ping(run string, seq any) object {
+	return with((&message{row: row{created: time.Now().UTC()}, run: run}).view("ping", nil), "id", newID("ping"), "seq_id", seq)
 }
 
 // send writes a stream. The headers wait for the first frame: beyond the end of a run nothing is answered at all.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, st *stream, fault *StreamFault, answered func()) {
+func (w *world) send(rw http.ResponseWriter, r *http.Request, st *stream, fault *StreamFault, answered func()) {
 	sent, i := 0, max(0, st.from)
 	begun := false
 	write := func(text string) bool {
 		if !begun {
 			begun = true
 			answered()
-			w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-			w.WriteHeader(http.StatusOK)
+			rw.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+			rw.WriteHeader(http.StatusOK)
 		}
-		_, err := io.WriteString(w, text)
-		return err == nil && http.NewResponseController(w).Flush() == nil
+		_, err := io.WriteString(rw, text)
+		return err == nil && http.NewResponseController(rw).Flush() == nil
 	}
 	// disturb acts out the fault; next is the frame to halve.
 	disturb := func(next string) (goOn bool) {
@@ -110,25 +90,27 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, st *stream, fault 
 		case StreamStall:
 			select {
 			case <-r.Context().Done():
-			case <-s.done:
+			case <-w.done:
 			}
 			panic(http.ErrAbortHandler)
 		}
 		return f.Then == StreamGo
 	}
-	timer := time.NewTimer(s.pingInterval)
+	timer := time.NewTimer(w.pingInterval)
 	defer timer.Stop()
 	var seq any
 	for {
 		if fault != nil && !fault.Half && fault.After == sent && !disturb("") {
 			return
 		}
-		s.mu.Lock()
-		frame, ended, changed := "", st.feed.closed && i >= len(st.feed.frames), st.feed.changed
-		if i < len(st.feed.frames) {
-			frame = st.feed.frames[i]
+		w.mu.Lock()
+		i = max(i, st.feed.dropped)
+		at := i - st.feed.dropped
+		frame, ended, changed := "", st.feed.closed && at >= len(st.feed.frames), st.feed.changed
+		if at < len(st.feed.frames) {
+			frame = st.feed.frames[at]
 		}
-		s.mu.Unlock()
+		w.mu.Unlock()
 		switch {
 		case frame != "":
 			i++
@@ -145,16 +127,16 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, st *stream, fault 
 			case <-changed:
 				continue
 			case <-timer.C:
-				timer.Reset(s.pingInterval)
+				timer.Reset(w.pingInterval)
 				if !st.pings {
 					continue
 				}
-				f := newFeed(false)
+				f := w.newFeed(false)
 				f.add("", ping(st.run, seq))
 				frame = f.frames[0]
 			case <-r.Context().Done():
 				panic(http.ErrAbortHandler)
-			case <-s.done:
+			case <-w.done:
 				panic(http.ErrAbortHandler)
 			}
 		}
@@ -166,64 +148,32 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, st *stream, fault 
 			panic(http.ErrAbortHandler)
 		}
 		sent++
-		timer.Reset(s.pingInterval)
+		timer.Reset(w.pingInterval)
 	}
-}
-
-// streamBody is what the routes that read a running stream take.
-var streamBody = []field{
-	{"agent_id", optText},
-	{"run_id", optText},
-	{"otid", optText},
-	{"starting_after", integer},
-	{"include_pings", optBool},
-	{"poll_interval", opt(number)},
-	{"batch_size", optInt},
 }
 
 // replay answers with the frames of a run.
 func (r *run) replay(o object) answer {
 	pings := true
-	if o.has("include_pings") {
-		pings = get[bool](o, "include_pings")
+	if o["include_pings"] != nil {
+		pings = flag(o, "include_pings")
 	}
 	return answer{stream: &stream{feed: r.feed, from: get[int](o, "starting_after"), run: r.id, pings: pings}}
 }
 
-func (s *Server) streamRun(c *call) answer {
-	if len(c.raw) == 0 {
-		if r, problem := s.run(c.id); r == nil {
-			return problem
-		}
-		return crash()
-	}
-	o := c.body(streamBody)
-	if a, bad := c.failed(); bad {
-		return a
-	}
-	r, problem := s.run(c.id)
+func streamRun(w *world, c *call) answer {
+	r, problem := w.run(c.id)
 	switch {
 	case r == nil:
 		return problem
+	case len(c.raw) == 0:
+		return crash()
 	case !r.background:
 		return notBackground()
 	}
-	return r.replay(o)
+	return r.replay(c.in)
 }
 
 func notBackground() answer {
 	return invalid("Run was not created in background mode, so it cannot be retrieved.")
 }
-
-// aside waits for a turn and answers with its result.
-func (t *turn) aside(ctx context.Context) answer {
-	select {
-	case <-t.done:
-	case <-ctx.Done():
-	}
-	t.s.mu.Lock()
-	defer t.s.mu.Unlock()
-	return t.result
-}
-
-var null = json.RawMessage("null")

@@ -1,250 +1,410 @@
 package lettatest
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/letta-go/letta/lettatest/internal/check"
 )
 
-// Tool gives the server a tool that it can run; agents get it by tools: [name]. f is handed the arguments as JSON, perhaps by several turns at
-// a time. For the name of a built-in tool it takes that one's place.
-func (s *Server) Tool(name string, f func(arguments string) (string, error)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.functions[name] = f
-	s.upsertTool(tool{"name": name, "json_schema": map[string]any{
-		"name": name, "description": "", "parameters": map[string]any{"type": "object", "properties": map[string]any{}, "required": []string{}},
-	}})
-}
-
-// read is a result as the model reads it: packed, with value for its message.
-func (r toolReturn) read(a *agent, at time.Time, value any) toolReturn {
-	status := "OK"
-	if r.failed {
-		status = "Failed"
+var (
+	toolRoutes = []route{
+		{op: "tools.delete", handle: tools.remove},
+		{op: "GET /v1/tools/count", handle: tools.count},
+		{op: "tools.retrieve", handle: tools.retrieve},
+		{op: "tools.list", handle: listTools},
+		{op: "tools.search", handle: func(*world, *call) answer {
+			return fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")
+		}},
+		{op: "tools.create", handle: writeTool},
+		{op: "tools.upsert", handle: writeTool},
+		{op: "tools.update", handle: tools.update},
+		{op: "POST /v1/tools/run | body source_code string!; args map<any>!; args_json_schema map<any>|null; env_vars map<any>|null; name string|null; " +
+			"source_type string|null; json_schema map<any>|null; pip_requirements array<any>|null", handle: runSource},
 	}
-	r.said = packed("status", status, "message", value, "time", clock(a, at))
-	return r
-}
-
-func denied(a *agent, at time.Time, id, reason string) toolReturn {
-	r := toolReturn{id: id, failed: true, text: "Error: request to call tool denied. User reason: " + reason}
-	return r.read(a, at, r.text)
-}
-
-// clientReturn is a result that a client sent.
-func clientReturn(a *agent, at time.Time, o object) toolReturn {
-	r := toolReturn{id: o.str("tool_call_id"), failed: o["status"] == "error", text: o.str("tool_return"), stdout: o["stdout"], stderr: o["stderr"]}
-	parts, isList := o["tool_return"].([]any)
-	if !isList {
-		return r.read(a, at, r.text)
+	agentToolRoutes = []route{
+		{op: "agents.tools.list", handle: withAgent(listAgentTools)},
+		{op: "agents.tools.attach", handle: linkTool(func(a *agent, id string) { a.link("tool", id) }, true)},
+		{op: "agents.tools.detach", handle: linkTool(func(a *agent, id string) { a.unlink("tool", id) }, false)},
+		{op: "agents.tools.update_approval", handle: withAgent(approveTool)},
+		{op: "agents.tools.run", handle: withAgent(runTool)},
 	}
-	r.shown, r.text = parts, textOf(parts, "\n")
-	r.said = r.text
-	return r
+)
+
+var tools = &resource{
+	kind: "tool", noun: "Tool",
+	rows: func(w *world) *table[*row] { return &w.tools },
+	sample: func() object {
+		return with(sample("tools.create"), "tags", []any{}, "metadata_", object{}, "return_char_limit", 50000)
+	},
+	blank:   "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
+	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
+	change:  func(w *world, _ *call, r *row) *answer { return describe(r) },
+	unknown: http.StatusBadRequest, deleted: null,
+	gone: func(w *world, r *row) {
+		for _, a := range w.agents.rows {
+			a.unlink("tool", r.id)
+		}
+	},
 }
 
-// pyError is an exception of a built-in tool.
-type pyError struct{ kind, text string }
-
-// execute runs tools of the server. What was approved may be any tool.
-func (t *turn) execute(calls []ToolCall, approved bool) []toolReturn {
-	out := make([]toolReturn, 0, len(calls))
-	for _, c := range calls {
-		out = append(out, t.executeOne(c, approved))
-	}
-	return out
-}
-
-func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
-	s := t.s
-	s.mu.Lock()
-	a, _ := t.place()
-	if a == nil {
-		s.mu.Unlock()
-		return toolReturn{id: c.ID, name: c.Name, failed: true}
-	}
-	var names []string
-	id := ""
-	for _, tl := range s.tools {
-		if slices.Contains(a.tools, tl.id()) {
-			name, _ := tl["name"].(string)
-			if names = append(names, name); name == c.Name {
-				id = tl.id()
+// baseTools are the tools every server is born with: name, kind, what it does, its parameters with * at the required ones.
+func (w *world) baseTools() {
+	for _, t := range [][4]string{
+		{"archival_memory_insert", "letta_core", "Keep a text in long-term memory.", "content* tags"},
+		{"archival_memory_search", "letta_core", "Search long-term memory.", "query* tags top_k"},
+		{"conversation_search", "letta_core", "Search earlier messages.", "query roles limit start_date end_date"},
+		{"core_memory_append", "letta_memory_core", "Append to a memory block.", "label* content*"},
+		{"core_memory_replace", "letta_memory_core", "Replace text in a memory block.", "label* old_content* new_content*"},
+		{"fetch_webpage", "letta_builtin", "Fetch a web page.", "url*"},
+		{"finish_rethinking_memory", "letta_voice_sleeptime_core", "End the work on memory.", ""},
+		{"grep_files", "letta_files_core", "Search in files.", "pattern* include context_lines offset"},
+		{"memory", "letta_memory_core", "Edit memory blocks with commands.", "command* path file_text old_string new_string"},
+		{"memory_apply_patch", "letta_memory_core", "Apply a patch to a memory block.", "label* patch*"},
+		{"memory_finish_edits", "letta_sleeptime_core", "End the edits of memory.", ""},
+		{"memory_insert", "letta_sleeptime_core", "Insert text into a memory block.", "label* new_string* insert_line"},
+		{"memory_replace", "letta_sleeptime_core", "Replace text in a memory block.", "label* old_string* new_string*"},
+		{"memory_rethink", "letta_sleeptime_core", "Rewrite a memory block.", "label* new_memory*"},
+		{"open_files", "letta_files_core", "Open files.", "file_requests* close_all_others"},
+		{"rethink_user_memory", "letta_voice_sleeptime_core", "Rewrite what is known of the user.", "new_memory*"},
+		{"run_code", "letta_builtin", "Run code.", "code* language*"},
+		{"run_code_with_tools", "letta_builtin", "Run code that may call tools.", "code*"},
+		{"search_memory", "letta_voice_sleeptime_core", "Search the conversation.", "convo_keyword_queries"},
+		{"semantic_search_files", "letta_files_core", "Search files by meaning.", "query* limit"},
+		{"send_message", "letta_core", "Send a message to the user.", "message*"},
+		{"send_message_to_agent_and_wait_for_reply", "letta_multi_agent_core", "Ask another agent.", "message* other_agent_id*"},
+		{"send_message_to_agent_async", "letta_multi_agent_core", "Tell another agent.", "message* other_agent_id*"},
+		{"send_message_to_agents_matching_tags", "letta_multi_agent_core", "Ask agents by tag.", "message* match_all* match_some*"},
+		{"store_memories", "letta_voice_sleeptime_core", "Keep parts of the conversation.", "chunks*"},
+		{"web_search", "letta_builtin", "Search the web.", "query* num_results category"},
+	} {
+		props, required := object{}, []any{}
+		for p := range strings.FieldsSeq(t[3]) {
+			name, must := strings.CutSuffix(p, "*")
+			props[name] = object{"type": "string", "description": "The " + strings.ReplaceAll(name, "_", " ") + "."}
+			if must {
+				required = append(required, name)
 			}
 		}
+		r := tools.fresh(w, object{
+			"name": t[0], "tool_type": t[1], "description": t[2], "source_type": "python", "tags": []any{t[1]},
+			"enable_parallel_execution": strings.HasSuffix(t[0], "_search") || t[1] == "letta_builtin" && t[0] != "run_code_with_tools" || t[1] == "letta_files_core",
+		})
+		r.fields["json_schema"] = object{"name": t[0], "description": t[2], "parameters": object{"type": "object", "properties": props, "required": required}}
+		w.tools.put(r)
 	}
-	if id != "" && !slices.Contains(t.run.tools, id) {
-		t.run.tools = append(t.run.tools, id)
-	}
-	f := s.functions[c.Name]
-	r := toolReturn{id: c.ID, name: c.Name}
-	var value any
-	var bad *pyError
-	switch {
-	case id == "" && approved:
-		r.failed, r.text = true, "Tool not found"
-	case id == "":
-		r.failed = true
-		r.text = fmt.Sprintf("[ToolConstraintError] Cannot call %s, valid tools include: [%s].", c.Name, printedSet(names))
-	case f == nil:
-		r.text, value, bad = s.builtin(a, c)
-	}
-	s.mu.Unlock()
-	if id != "" && f != nil {
-		text, err := f(c.Arguments)
-		if r.text = text; err != nil {
-			bad = &pyError{"RuntimeError", err.Error()}
-		}
-	}
-	if bad != nil {
-		r.failed, r.text, value = true, bad.text, nil
-		r.stderr = []string{fmt.Sprintf("Error executing function %s: %s: %s", c.Name, bad.kind, bad.text)}
-	}
-	if value == nil {
-		value = r.text
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return r.read(a, s.now(), value)
 }
 
-// builtins are the built-in tools that run here: their parameters, with * at the required ones.
-var builtins = map[string][]string{
-	"memory_insert":       {"label*", "new_string*", "insert_line"},
-	"memory_replace":      {"label*", "old_string*", "new_string*"},
-	"memory_rethink":      {"label*", "new_memory*"},
-	"core_memory_append":  {"label*", "content*"},
-	"core_memory_replace": {"label*", "old_content*", "new_content*"},
-	"conversation_search": {"query", "roles", "limit", "start_date", "end_date"},
+func isLettaTool(r *row) bool { return strings.HasPrefix(text(r.fields, "tool_type"), "letta_") }
+
+// toolNamed finds a tool by its name.
+func (w *world) toolNamed(name string) *row {
+	for _, t := range w.tools.rows {
+		if t.fields["name"] == name {
+			return t
+		}
+	}
+	return nil
 }
 
-// builtin runs a built-in tool. value is the result as JSON if it is no string.
-func (s *Server) builtin(a *agent, c ToolCall) (text string, value any, bad *pyError) {
-	params, known := builtins[c.Name]
-	if !known {
-		return "", nil, &pyError{"NotImplementedError", "lettatest does not run " + c.Name + "; see Server.Tool"}
+// upsertTool finds a tool by name, or takes it over.
+func (w *world) upsertTool(in object) *row {
+	if t := w.toolNamed(text(in, "name")); t != nil {
+		return t
 	}
-	args := map[string]any{}
-	_ = readJSON([]byte(c.Arguments), &args) // what is no object counts as an empty one
-	var missing []string
-	for _, p := range params {
-		if name, must := strings.CutSuffix(p, "*"); must && args[name] == nil {
-			missing = append(missing, printed(name))
-		}
-	}
-	for name := range args {
-		if !slices.Contains(params, name) && !slices.Contains(params, name+"*") {
-			return "", nil, &pyError{"TypeError", fmt.Sprintf("LettaCoreToolExecutor.%s() got an unexpected keyword argument %s", c.Name, printed(name))}
-		}
-	}
-	if len(missing) > 0 {
-		names := strings.Join(missing, " and ")
-		plural := ""
-		if len(missing) > 1 {
-			plural = "s"
-		}
-		return "", nil, &pyError{"TypeError", fmt.Sprintf("LettaCoreToolExecutor.%s() missing %d required positional argument%s: %s",
-			c.Name, len(missing), plural, names)}
-	}
-	o := object(args)
-	if c.Name == "conversation_search" {
-		text, value = s.recall(a, o.str("query"))
-		return text, value, nil
-	}
-	var b *block
-	var labels []string
-	for _, id := range a.blocks {
-		if labels = append(labels, s.blocks[id].fields.str("label")); labels[len(labels)-1] == o.str("label") {
-			b = s.blocks[id]
-		}
-	}
-	if b == nil {
-		return "", nil, &pyError{"KeyError", printed(fmt.Sprintf("Block field %s does not exist (available sections = %s)", o.str("label"),
-			strings.Join(labels, ", ")))}
-	}
-	if get[bool](b.fields, "read_only") {
-		return "", nil, &pyError{"ValueError", "This block is read-only and cannot be edited."}
-	}
-	old := b.fields.str("value")
-	switch c.Name {
-	case "memory_insert":
-		lines := strings.Split(old, "\n")
-		at := len(lines)
-		if o.has("insert_line") {
-			if at = integer(new(problems), nil, o["insert_line"]).(int); at == -1 {
-				at = len(lines)
-			}
-		}
-		if at < 0 || at > len(lines) {
-			return "", nil, &pyError{"ValueError", fmt.Sprintf("Invalid `insert_line` parameter: %d. It should be within the range of lines of the "+
-				"memory block: [0, %d], or -1 to append to the end of the memory block.", at, len(lines))}
-		}
-		text = strings.Join(slices.Insert(lines, at, strings.Split(o.str("new_string"), "\n")...), "\n")
-	case "memory_rethink":
-		text = o.str("new_memory")
-	case "core_memory_append":
-		text = old + "\n" + o.str("content")
-	default:
-		from, to := o.str("old_string")+o.str("old_content"), o.str("new_string")+o.str("new_content")
-		if !strings.Contains(old, from) {
-			return "", nil, &pyError{"ValueError", "Old content '" + from + "' not found in memory block '" + o.str("label") + "'"}
-		}
-		text = strings.Replace(old, from, to, 1)
-	}
-	b.fields["value"] = text
-	s.recompile(b)
-	return text, nil, nil
+	return w.tools.put(tools.fresh(w, in))
 }
 
-// recall is conversation_search: messages that contain a text, newest first. It is told in Python to clients and in JSON to the model.
-func (s *Server) recall(a *agent, query string) (string, any) {
-	var told []string
-	var value []string
-	for i := len(a.history) - 1; i >= 0 && len(told) < 5; i-- {
-		m := a.history[i]
-		if m.role != "user" && m.role != "assistant" || m.text == "" || !strings.Contains(strings.ToLower(m.text), strings.ToLower(query)) {
+func (w *world) toolsOf(a *agent) []*row {
+	return w.tools.where(func(t *row) bool { return a.linked("tool", t.id) })
+}
+
+var (
+	functionLine = regexp.MustCompile(`(?ms)^(?:async )?def (\w+)\((.*?)\).*?:\s*\n(.*)`)
+	docstring    = regexp.MustCompile(`(?s)^\s*(?:"""|''')(.*?)(?:"""|''')`)
+	docArg       = regexp.MustCompile(`(?m)^\s*(\w+)\s*(?:\([^)]*\))?:\s*(.+)$`)
+)
+
+// describe derives the name and the schema of a tool from its Python source, as far as a look at it tells.
+func describe(r *row) *answer {
+	source := text(r.fields, "source_code")
+	if schema := get[object](r.fields, "json_schema"); source == "" || schema != nil && r.fields["name"] != nil {
+		return nil
+	} else if schema != nil {
+		r.fields["name"] = schema["name"]
+		if r.fields["description"] == nil {
+			r.fields["description"] = schema["description"]
+		}
+		return nil
+	}
+	f := functionLine.FindStringSubmatch(source)
+	if f == nil {
+		return refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
+	}
+	doc := docstring.FindStringSubmatch(f[3])
+	if doc == nil {
+		return refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f[1])
+	}
+	about := map[string]string{}
+	for _, m := range docArg.FindAllStringSubmatch(doc[1], -1) {
+		about[m[1]] = m[2]
+	}
+	props, required := object{}, []any{}
+	for arg := range strings.SplitSeq(f[2], ",") {
+		name, typ, _ := strings.Cut(arg, ":")
+		typ, _, optional := strings.Cut(typ, "=")
+		if name = strings.TrimSpace(name); name == "" {
 			continue
 		}
-		ago := fmt.Sprintf("%ds ago", int(time.Since(m.created).Seconds()))
-		told = append(told, fmt.Sprintf("{'timestamp': '%s', 'time_ago': '%s', 'role': '%s', 'relevance': {'search_mode': 'sql'}, 'content': %s}",
-			pyTime(m.created), ago, m.role, printed(m.text)))
-		content, _ := encode(m.text)
-		value = append(value, fmt.Sprintf(`{"timestamp":%q,"time_ago":%q,"role":%q,"relevance":{"search_mode":"sql"},"content":%s}`,
-			pyTime(m.created), ago, m.role, content))
-	}
-	say := "No results found."
-	if told != nil {
-		say = fmt.Sprintf("Showing %d results:", len(told))
-	}
-	return fmt.Sprintf("{'message': '%s', 'results': [%s]}", say, strings.Join(told, ", ")),
-		json.RawMessage(fmt.Sprintf(`{"message":%q,"results":[%s]}`, say, strings.Join(value, ",")))
-}
-
-// spaced writes a JSON object the way Python does. Anything else counts as an empty one.
-func spaced(args string) string {
-	var o map[string]any
-	var b bytes.Buffer
-	if json.Unmarshal([]byte(args), &o) != nil || json.Compact(&b, []byte(args)) != nil {
-		return "{}"
-	}
-	var out strings.Builder
-	inside, escaped := false, false
-	for _, c := range b.Bytes() {
-		out.WriteByte(c)
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\':
-			escaped = true
-		case c == '"':
-			inside = !inside
-		case !inside && (c == ':' || c == ','):
-			out.WriteByte(' ')
+		kind := map[string]string{"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}[strings.TrimSpace(typ)]
+		if kind == "" {
+			kind = "string"
+		}
+		props[name] = object{"type": kind, "description": about[name]}
+		if !optional {
+			required = append(required, name)
 		}
 	}
-	return out.String()
+	summary := strings.TrimSpace(strings.Split(strings.TrimSpace(doc[1]), "\n")[0])
+	r.fields["name"] = f[1]
+	if r.fields["description"] == nil {
+		r.fields["description"] = summary
+	}
+	r.fields["json_schema"] = object{
+		"name": f[1], "description": summary, "parameters": object{"type": "object", "properties": props, "required": required},
+	}
+	return nil
 }
+
+// writeTool is create and upsert alike: a tool of the same name is updated.
+func writeTool(w *world, c *call) answer {
+	r := tools.fresh(w, c.in)
+	if c.in["args_json_schema"] == nil {
+		r.fields["args_json_schema"] = object{}
+	}
+	if c.in["source_type"] == nil {
+		r.fields["source_type"] = "json"
+	}
+	if problem := describe(r); problem != nil {
+		return *problem
+	}
+	sum := sha256.Sum256([]byte(text(r.fields, "source_code")))
+	r.fields["metadata_"] = object{"tool_hash": hex.EncodeToString(sum[:])}
+	if old := w.toolNamed(text(r.fields, "name")); old != nil {
+		overlay(old.fields, r.fields)
+		old.updated = w.now()
+		return ok(old.shown())
+	}
+	return ok(w.tools.put(r).shown())
+}
+
+var toolTypes = []string{
+	"custom", "letta_core", "letta_memory_core", "letta_multi_agent_core", "letta_sleeptime_core", "letta_voice_sleeptime_core", "letta_builtin",
+	"letta_files_core", "external_langchain", "external_composio", "external_mcp",
+}
+
+func listTools(w *world, c *call) answer {
+	wanted, names := texts(c.q, "tool_types"), texts(c.q, "names")
+	without, ids := texts(c.q, "exclude_tool_types"), texts(c.q, "tool_ids")
+	for _, t := range append(slices.Clone(wanted), without...) {
+		if !slices.Contains(toolTypes, t) {
+			return fail(http.StatusBadRequest, "Invalid tool type '%s'. Must be one of: %s", t, strings.Join(toolTypes, ", "))
+		}
+	}
+	rows := slices.DeleteFunc(tools.filtered(w, c.q), func(r *row) bool {
+		name, kind := text(r.fields, "name"), text(r.fields, "tool_type")
+		return wanted != nil && !slices.Contains(wanted, kind) || slices.Contains(without, kind) || names != nil && !slices.Contains(names, name) ||
+			ids != nil && !slices.Contains(ids, r.id)
+	})
+	return tools.page(w, c.q, rows)
+}
+
+// python runs the source of a tool as far as this server can: f, which was given to Server.Tool under its name, or "return" of an argument.
+func python(f func(string) (string, error), source string, args object) (string, *pyError) {
+	if f != nil {
+		out, err := f(string(encode(args)))
+		if err != nil {
+			return "", &pyError{"RuntimeError", err.Error()}
+		}
+		return out, nil
+	}
+	def := functionLine.FindStringSubmatch(source)
+	if def == nil {
+		return "", &pyError{"SyntaxError", "invalid syntax"}
+	}
+	for arg := range strings.SplitSeq(def[2], ",") {
+		name, _, _ := strings.Cut(arg, ":")
+		if name = strings.TrimSpace(name); name != "" && args[name] == nil && !strings.Contains(arg, "=") {
+			return "", &pyError{"TypeError", fmt.Sprintf("%s() missing 1 required positional argument: %s", def[1], check.Repr(name))}
+		}
+	}
+	if m := regexp.MustCompile(`(?m)^\s*return (\w+)\s*$`).FindStringSubmatch(def[3]); m != nil && args[m[1]] != nil {
+		return fmt.Sprint(args[m[1]]), nil
+	}
+	return "", &pyError{"NotImplementedError", "lettatest runs no Python; see Server.Tool"}
+}
+
+func runSource(w *world, c *call) answer {
+	source := text(c.in, "source_code")
+	name := text(c.in, "name")
+	if f := functionLine.FindStringSubmatch(source); f != nil && name == "" {
+		name = f[1]
+	}
+	run := w.functions[name]
+	return answer{later: func(context.Context) answer {
+		out, bad := python(run, source, get[object](c.in, "args"))
+		status, stderr := "success", []any{}
+		if bad != nil {
+			status, out, stderr = "error", bad.text, []any{bad.String(name)}
+		}
+		o := with(sample("x.tools.run"), "date", date(time.Now().UTC()), "tool_return", out, "status", status, "stderr", stderr)
+		o["tool_returns"] = []any{with(get[[]any](o, "tool_returns")[0].(object), "tool_return", out, "status", status, "stderr", stderr)}
+		return ok(o)
+	}}
+}
+
+func listAgentTools(w *world, c *call, a *agent) answer {
+	k := *tools
+	k.list = listing{asc: true, byID: true, fixed: true}
+	return k.page(w, c.q, w.toolsOf(a))
+}
+
+// linkTool attaches or detaches. A current client gets null, a legacy one the agent.
+func linkTool(change func(*agent, string), must bool) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		a := w.agents.get(c.id)
+		switch {
+		case a == nil:
+			return fail(http.StatusNotFound, "Agent not found")
+		case must && w.tools.get(c.sub) == nil:
+			return fail(http.StatusNotFound, "Tool with id=%s not found in organization=%s", c.sub, orgID)
+		}
+		change(a, c.sub)
+		return w.acknowledge(c, a)
+	}
+}
+
+// acknowledge answers a change of an agent's relations.
+func (w *world) acknowledge(c *call, a *agent) answer {
+	if c.modern() {
+		return ok(null)
+	}
+	return ok(w.state(a, everything()))
+}
+
+// approveTool adds or removes the rule that a tool waits for an approval. Of a tool that the agent lacks nobody complains.
+func approveTool(w *world, c *call, a *agent) answer {
+	on := flag(c.in, "requires_approval")
+	if v, ok := c.q["requires_approval"].(bool); ok {
+		on = v
+	}
+	rules := slices.DeleteFunc(slices.Clone(get[[]any](a.fields, "tool_rules")), func(v any) bool {
+		return text(v.(object), "type") == "requires_approval" && text(v.(object), "tool_name") == c.sub
+	})
+	if on {
+		rules = append(rules, object{"type": "requires_approval", "tool_name": c.sub, "prompt_template": nil})
+	}
+	a.fields["tool_rules"] = rules
+	return w.acknowledge(c, a)
+}
+
+// runTool runs a tool of an agent outside of a turn.
+func runTool(w *world, c *call, a *agent) answer {
+	i := slices.IndexFunc(w.toolsOf(a), func(t *row) bool { return t.fields["name"] == c.sub })
+	if i < 0 {
+		return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
+	}
+	args, t, run := get[object](c.in, "args"), w.toolsOf(a)[i], w.functions[c.sub]
+	if isLettaTool(t) && run == nil {
+		out, _, bad := w.builtin(a, ToolCall{Name: c.sub, Arguments: string(encode(args))})
+		return ok(toolResult(sample("agents.tools.run.core_tool"), out, bad, c.sub))
+	}
+	return answer{later: func(context.Context) answer {
+		out, bad := python(run, text(t.fields, "source_code"), args)
+		return ok(toolResult(sample("agents.tools.run"), out, bad, c.sub))
+	}}
+}
+
+// toolResult is what a tool outside of a turn answers.
+func toolResult(o object, out string, bad *pyError, name string) object {
+	o["func_return"] = out
+	if bad != nil {
+		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.String(name)})
+	}
+	return o
+}
+
+// giveTools gives a new agent its tools, and returns their names.
+func (w *world) giveTools(a *agent, in object, kind string) ([]string, *answer) {
+	names, ids := texts(in, "tools"), texts(in, "tool_ids")
+	if base, set := in["include_base_tools"]; !set || base == true {
+		in["include_base_tools"] = true
+		names = append(names, baseToolsOf(kind, flag(in, "enable_sleeptime"))...)
+		if kind == typeV1 && !flag(in, "enable_sleeptime") {
+			names = slices.DeleteFunc(names, func(n string) bool { return n == "send_message" })
+		}
+	}
+	if flag(in, "include_multi_agent_tools") {
+		names = append(names, "send_message_to_agent_and_wait_for_reply", "send_message_to_agent_async", "send_message_to_agents_matching_tags")
+	}
+	var found []string
+	for _, t := range w.tools.rows {
+		name := text(t.fields, "name")
+		if !slices.Contains(names, name) && !slices.Contains(ids, t.id) {
+			continue
+		}
+		a.link("tool", t.id)
+		found = append(found, name)
+		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+		ids = slices.DeleteFunc(ids, func(i string) bool { return i == t.id })
+	}
+	for what, missing := range map[string][]string{"name: ": names, "id:   ": ids} {
+		if len(missing) > 0 {
+			return nil, refuse(http.StatusBadRequest, "Tools not found by %s{%s}", what, printed(missing))
+		}
+	}
+	return found, nil
+}
+
+func printed(values []string) string {
+	out := check.Repr(list(values))
+	return out[1 : len(out)-1]
+}
+
+func baseToolsOf(kind string, sleeptime bool) []string {
+	switch {
+	case kind == "voice_sleeptime_agent":
+		return []string{"finish_rethinking_memory", "rethink_user_memory", "store_memories"}
+	case kind == "voice_convo_agent":
+		return []string{"search_memory"}
+	case kind == "sleeptime_agent":
+		return []string{"memory_finish_edits", "memory_insert", "memory_replace", "memory_rethink"}
+	case sleeptime:
+		return []string{"archival_memory_search", "conversation_search", "send_message"}
+	case kind == "memgpt_v2_agent", kind == typeV1:
+		return []string{"conversation_search", "memory_insert", "memory_replace", "send_message"}
+	case kind == "react_agent", kind == "workflow_agent":
+		return nil
+	}
+	return []string{"conversation_search", "core_memory_append", "core_memory_replace", "memory", "memory_apply_patch", "send_message"}
+}
+
+// baseRule is the kind of rule a base tool brings along.
+func baseRule(name string) string {
+	switch {
+	case name == "send_message", name == "send_message_to_agent_async", name == "memory_finish_edits":
+		return "exit_loop"
+	case strings.HasPrefix(name, "memory"), strings.HasPrefix(name, "core_memory"), strings.HasPrefix(name, "archival_memory"),
+		name == "conversation_search":
+		return "continue_loop"
+	}
+	return ""
+}
+

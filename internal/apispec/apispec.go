@@ -244,3 +244,6 @@ func must(err error) {
 		panic(fmt.Errorf("apispec: %w", err)) // the data is embedded and tested
 	}
 }
+
+// ParseField reads a field as it stands in schemas.json: "limit integer|null in=query default=50".
+func ParseField(s string) Field { return parseField(s) }

@@ -1,0 +1,73 @@
+package lettatest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/letta-go/letta/lettatest/internal/check"
+)
+
+// An answer is what a handler decides. A nil body is an empty one; null is a json.RawMessage.
+type answer struct {
+	status  int
+	header  http.Header
+	body    any
+	crashed bool // the server closes the connection afterwards, unannounced
+
+	later  func(context.Context) answer // the answer proper, worked out without the lock
+	stream *stream                      // sent instead of a body
+}
+
+func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+
+func fail(status int, format string, args ...any) answer {
+	return answer{status: status, body: object{"detail": fmt.Sprintf(format, args...)}}
+}
+
+// refuse is fail for those who answer only when something is wrong.
+func refuse(status int, format string, args ...any) *answer {
+	a := fail(status, format, args...)
+	return &a
+}
+
+func invalid(format string, args ...any) answer {
+	return fail(http.StatusBadRequest, "INVALID_ARGUMENT: "+format, args...)
+}
+
+// crash is an unhandled error of the real server: only after this one does it close the connection.
+func crash() answer {
+	a := fail(http.StatusInternalServerError, "An unknown error occurred")
+	a.crashed = true
+	return a
+}
+
+func notFound(noun, id string) answer {
+	const born = "datetime.datetime(2026, 1, 1, 0, 0, tzinfo=TzInfo(0))"
+	return fail(http.StatusNotFound, "%s not found with id='[%s]', access level in ['read'] for actor='id='%s' organization_id='%s' "+
+		"name='default_user' created_at=%s updated_at=%s is_deleted=False'", noun, check.Repr(id), userID, orgID, born, born)
+}
+
+func noAgent(id string) answer { return fail(http.StatusNotFound, "Agent with ID %s not found", id) }
+
+// duplicate is a violated unique constraint.
+func duplicate(noun string) answer {
+	return fail(http.StatusConflict, "A unique constraint was violated for %s. Check your input for duplicates: "+
+		"(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class 'asyncpg.exceptions.UniqueViolationError'>", noun)
+}
+
+// dangling is a violated foreign key.
+func dangling(kind, table, id string) *answer {
+	return refuse(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
+		"'asyncpg.exceptions.ForeignKeyViolationError'>: insert or update on table \"%s_agents\" violates foreign key constraint "+
+		"\"%s_agents_%s_id_fkey\"\nDETAIL:  Key (%s_id)=(%s) is not present in table \"%s\".", table, table, kind, kind, id, table)
+}
+
+// wrong is a 422.
+func wrong(p *check.Problems) answer {
+	body := object{"trace_id": "", "detail": p.String()}
+	if p.Examples != nil {
+		body["examples"] = p.Examples
+	}
+	return answer{status: http.StatusUnprocessableEntity, body: body}
+}

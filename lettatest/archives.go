@@ -1,0 +1,235 @@
+package lettatest
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+var (
+	archiveRoutes = []route{
+		{op: "archives.create", handle: archives.create},
+		{op: "archives.list", handle: archives.index},
+		{op: "archives.retrieve", handle: archives.retrieve},
+		{op: "archives.update", handle: archives.update},
+		{op: "archives.delete", handle: archives.remove},
+		{op: "GET /v1/archives/{archive_id}/agents | AgentListParams", handle: linkedAgents("archive")},
+		{op: "archives.passages.create", handle: withArchive(func(w *world, c *call, v *row) answer { return ok(w.newPassage(v, c.in).shown()) })},
+		{op: "archives.passages.create_many", handle: withArchive(createPassages)},
+		{op: "archives.passages.delete", handle: deletePassage},
+		{op: "passages.search", handle: searchPassages},
+	}
+	agentArchiveRoutes = []route{
+		{op: "agents.archives.attach", handle: linkRow("archive", archives, true)},
+		{op: "agents.archives.detach", handle: linkRow("archive", archives, false)},
+		{op: "agents.passages.create", handle: withAgent(remember)},
+		{op: "agents.passages.list", handle: withAgent(listPassages)},
+		{op: "agents.passages.search", handle: withAgent(searchAgentPassages)},
+		{op: "agents.passages.delete", handle: deleteAgentPassage},
+		{op: "agents.identities.attach", handle: linkRow("identity", identities, true)},
+		{op: "agents.identities.detach", handle: linkRow("identity", identities, false)},
+	}
+)
+
+var archives = &resource{
+	kind: "archive", noun: "Archive",
+	rows:   func(w *world) *table[*row] { return &w.archives },
+	sample: func() object { return sample("archives.create.no_embedding") },
+	blank:  "description metadata embedding_config",
+	list:   listing{noun: "Archive"},
+	filters: map[string]filter{"agent_id": func(w *world, r *row, v any) bool {
+		a := w.agents.get(v.(string))
+		return a != nil && a.linked("archive", r.id)
+	}},
+	making: embedded,
+	gone: func(w *world, r *row) {
+		for _, a := range w.agents.rows {
+			a.unlink("archive", r.id)
+		}
+		for _, p := range w.passages.where(func(p *row) bool { return p.fields["archive_id"] == r.id }) {
+			w.passages.drop(p.id)
+		}
+	},
+}
+
+// embedded gives a new row the embedding that its request names.
+func embedded(w *world, c *call, r *row) *answer {
+	e, problem := w.embeddingOf(c.in)
+	if problem == nil && e != nil {
+		r.fields["embedding_config"] = e
+	}
+	return problem
+}
+
+var passages = &resource{
+	kind: "passage", noun: "Passage",
+	rows:   func(w *world) *table[*row] { return &w.passages },
+	sample: func() object { return with(sample("archives.passages.create"), "metadata", object{}) },
+	blank:  "archive_id source_id file_id file_name tags text embedding embedding_config",
+	list:   listing{asc: true, limit: 100},
+}
+
+// linkRow attaches a row to the agent of the path, or detaches it. To detach what is not attached is no error.
+func linkRow(kind string, k *resource, attach bool) func(*world, *call) answer {
+	return withAgent(func(w *world, c *call, a *agent) answer {
+		r, problem := k.get(w, c.sub)
+		switch {
+		case r == nil && attach:
+			return problem
+		case attach:
+			a.link(kind, r.id)
+		default:
+			a.unlink(kind, c.sub)
+		}
+		return ok(null)
+	})
+}
+
+func withArchive(f func(*world, *call, *row) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		v, problem := archives.get(w, c.id)
+		if v == nil {
+			return problem
+		}
+		return f(w, c, v)
+	}
+}
+
+// newPassage stores a text in an archive.
+func (w *world) newPassage(v *row, in object) *row {
+	p := passages.fresh(w, in)
+	p.fields["archive_id"], p.fields["embedding_config"] = v.id, v.fields["embedding_config"]
+	if e := get[object](v.fields, "embedding_config"); e != nil {
+		p.fields["embedding"] = vector(text(in, "text"))
+	}
+	return w.passages.put(p)
+}
+
+// vector stands for the embedding of a text. It is short: nobody here compares them.
+func vector(s string) []any {
+	out := make([]any, 8)
+	for i := range out {
+		out[i] = float64((len(s)*31+i*17)%64)/64 - 0.5
+	}
+	return out
+}
+
+func createPassages(w *world, c *call, v *row) answer {
+	out := []any{}
+	for _, in := range get[[]any](c.in, "passages") {
+		out = append(out, w.newPassage(v, in.(object)).shown())
+	}
+	return ok(out)
+}
+
+func deletePassage(w *world, c *call) answer {
+	if w.passages.get(c.sub) == nil {
+		return fail(http.StatusNotFound, "Agent passage with id %s not found in database.", c.sub)
+	}
+	w.passages.drop(c.sub)
+	return answer{status: http.StatusNoContent}
+}
+
+func deleteAgentPassage(w *world, c *call) answer {
+	if w.passages.get(c.sub) == nil {
+		return fail(http.StatusNotFound, "Passage with id %s not found in database.", c.sub)
+	}
+	w.passages.drop(c.sub)
+	return ok(object{"message": "Memory id=" + c.sub + " successfully deleted"})
+}
+
+// remember stores a text in the first archive of an agent, which is made if there is none.
+func remember(w *world, c *call, a *agent) answer {
+	var v *row
+	if ids := a.links["archive"]; len(ids) > 0 {
+		v = w.archives.get(ids[0])
+	} else {
+		v = archives.fresh(w, object{
+			"name": text(a.fields, "name") + "'s Archive", "description": "Default archive created automatically",
+			"embedding_config": maps.Clone(get[object](a.fields, "embedding_config")),
+		})
+		if get[object](a.fields, "embedding_config") == nil {
+			v.fields["embedding_config"] = nil
+		}
+		a.link("archive", w.archives.put(v).id)
+	}
+	return ok([]any{w.newPassage(v, c.in).shown()})
+}
+
+func (w *world) passagesOf(a *agent) []*row {
+	return w.passages.where(func(p *row) bool { return a.linked("archive", text(p.fields, "archive_id")) })
+}
+
+func listPassages(w *world, c *call, a *agent) answer {
+	like := ilike(text(c.q, "search"))
+	rows := slices.DeleteFunc(w.passagesOf(a), func(p *row) bool { return !like(text(p.fields, "text")) })
+	k := *passages
+	if asc, ok := c.q["ascending"].(bool); ok {
+		k.list.asc = asc
+	}
+	return k.page(w, c.q, rows)
+}
+
+// found are the passages that a search finds. There is no meaning here: those that have a word of the query come first, oldest first.
+func found(rows []*row, q object, query string) []*row {
+	words := strings.Fields(strings.ToLower(query))
+	score := func(p *row) (n int) {
+		for _, word := range words {
+			if strings.Contains(strings.ToLower(text(p.fields, "text")), word) {
+				n++
+			}
+		}
+		return n
+	}
+	from, to := get[time.Time](q, "start_datetime"), get[time.Time](q, "end_datetime")
+	if from.IsZero() {
+		from = get[time.Time](q, "start_date")
+	}
+	if to.IsZero() {
+		to = get[time.Time](q, "end_date")
+	}
+	rows = slices.DeleteFunc(slices.Clone(rows), func(p *row) bool {
+		return !tagged(texts(p.fields, "tags"), texts(q, "tags"), q["tag_match_mode"] == "all") ||
+			!from.IsZero() && p.created.Before(from) || !to.IsZero() && p.created.After(to)
+	})
+	slices.SortStableFunc(rows, func(a, b *row) int { return cmp.Or(score(b)-score(a), a.created.Compare(b.created)) })
+	return rows
+}
+
+func searchAgentPassages(w *world, c *call, a *agent) answer {
+	rows := found(w.passagesOf(a), c.q, text(c.q, "query"))
+	if n := get[int](c.q, "top_k"); n > 0 {
+		rows = rows[:min(n, len(rows))]
+	}
+	out := []any{}
+	for _, p := range rows {
+		out = append(out, object{"id": p.id, "timestamp": pyTime(p.created), "content": p.fields["text"], "tags": list(texts(p.fields, "tags"))})
+	}
+	return ok(object{"results": out, "count": len(out)})
+}
+
+func searchPassages(w *world, c *call) answer {
+	rows := w.passages.rows
+	if id := text(c.in, "agent_id"); id != "" {
+		a := w.agents.get(id)
+		if a == nil {
+			return noAgent(id)
+		}
+		rows = w.passagesOf(a)
+	} else if id := text(c.in, "archive_id"); id != "" {
+		rows = w.passages.where(func(p *row) bool { return p.fields["archive_id"] == id })
+	}
+	rows = found(rows, c.in, text(c.in, "query"))
+	limit, given := c.in["limit"].(int)
+	if !given {
+		limit = 5
+	}
+	out := []any{}
+	for _, p := range rows[:min(max(0, limit), len(rows))] {
+		out = append(out, object{"passage": p.shown(), "score": 0.0, "metadata": object{}})
+	}
+	return ok(out)
+}

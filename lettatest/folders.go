@@ -1,0 +1,359 @@
+package lettatest
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+var (
+	folderRoutes = []route{
+		{op: "GET /v1/folders/count", handle: folders.count},
+		{op: "folders.retrieve", handle: folders.retrieve},
+		{op: "folders.list", handle: folders.index},
+		{op: "folders.create", handle: folders.create},
+		{op: "folders.update", handle: folders.update},
+		{op: "folders.delete", handle: folders.remove},
+		{op: "folders.files.upload", handle: withFolder(uploadFile)},
+		{op: "folders.agents.list", handle: withFolder(listFolderAgents)},
+		{op: "GET /v1/folders/{folder_id}/passages | agents.BlockListParams", handle: withFolder(listFolderPassages)},
+		{op: "folders.files.list", handle: withFolder(listFiles)},
+		{op: "folders.files.retrieve", handle: withFolder(retrieveFile)},
+		{op: "folders.files.delete", handle: deleteFile},
+	}
+	agentFolderRoutes = []route{
+		{op: "agents.folders.attach", handle: withAgent(attachFolder)},
+		{op: "agents.folders.detach", handle: withAgent(detachFolder)},
+		{op: "agents.files.close_all", handle: withAgent(closeFiles)},
+		{op: "agents.files.open", handle: withAgent(openFile)},
+		{op: "agents.files.close", handle: withAgent(closeFile)},
+		{op: "agents.folders.list", handle: withAgent(listAgentFolders)},
+		{op: "agents.files.list", handle: withAgent(listAgentFiles)},
+	}
+)
+
+var folders = &resource{
+	kind: "source", noun: "Source",
+	rows:   func(w *world) *table[*row] { return &w.folders },
+	sample: func() object { return sample("folders.create") },
+	blank:  "description instructions metadata",
+	list:   listing{noun: "Source"},
+	making: func(w *world, c *call, r *row) *answer {
+		if c.in["embedding"] == nil && c.in["embedding_config"] == nil {
+			a := invalid("Must specify either embedding or embedding_config in request")
+			return &a
+		}
+		if slices.ContainsFunc(w.folders.rows, func(f *row) bool { return f.fields["name"] == r.fields["name"] }) {
+			a := duplicate("Source")
+			return &a
+		}
+		return embedded(w, c, r)
+	},
+	deleted: null,
+	gone: func(w *world, r *row) {
+		for _, f := range w.filesIn(r.id) {
+			w.dropFile(f)
+		}
+		for _, a := range w.agents.rows {
+			a.unlink("source", r.id)
+		}
+	},
+}
+
+// files are made by uploads. A file is at once what it would become: parsed, embedded, done; only the answer to its upload says otherwise.
+var files = &resource{
+	kind: "file", noun: "FileMetadata",
+	rows: func(w *world) *table[*row] { return &w.files },
+	list: listing{noun: "FileMetadata"},
+}
+
+func withFolder(f func(*world, *call, *row) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		r, problem := folders.get(w, c.id)
+		if r == nil {
+			return problem
+		}
+		return f(w, c, r)
+	}
+}
+
+func (w *world) filesIn(folder string) []*row {
+	return w.files.where(func(f *row) bool { return f.fields["source_id"] == folder })
+}
+
+// fileTypes are the kinds of files that the server takes, and how it calls them.
+var fileTypes = map[string]string{
+	".txt": "text/plain", ".md": "text/x-markdown", ".json": "application/json", ".pdf": "application/pdf", ".csv": "text/csv",
+	".html": "text/html", ".xml": "application/xml", ".yaml": "application/yaml", ".yml": "application/yaml", ".py": "text/x-python",
+	".js": "text/javascript", ".ts": "text/x-typescript", ".go": "text/x-go", ".java": "text/x-java", ".c": "text/x-c", ".rs": "text/x-rust",
+	".sh": "text/x-shellscript", ".sql": "text/x-sql", ".log": "text/plain",
+}
+
+func uploadFile(w *world, c *call, folder *row) answer {
+	up := c.file
+	name := up.name
+	if given := text(c.q, "name"); given != "" {
+		name = given
+	}
+	kind := fileTypes[path.Ext(up.name)]
+	if kind == "" && !strings.HasPrefix(up.kind, "text/") {
+		return fail(http.StatusUnsupportedMediaType, "Unsupported file type: %s (filename: %s). Supported types: PDF, text files (.txt, .md), JSON, "+
+			"and code files (.py, .js, .java, etc.).", up.kind, up.name)
+	}
+	if kind == "" {
+		kind = up.kind
+	}
+	base, same := text(folder.fields, "name"), 0
+	var old *row
+	for _, f := range w.filesIn(folder.id) {
+		if f.fields["original_file_name"] == name {
+			old, same = f, same+1
+		}
+	}
+	stored := name
+	switch mode := text(c.q, "duplicate_handling"); {
+	case old == nil:
+	case mode == "error":
+		return invalid("File '%s' already exists in folder '%s'", name, base)
+	case mode == "skip":
+		return ok(uploaded(old))
+	case mode == "replace":
+		w.dropFile(old)
+	default:
+		ext := path.Ext(name)
+		stored = fmt.Sprintf("%s_(%d)%s", strings.TrimSuffix(name, ext), same, ext)
+	}
+	f := w.newRow("file")
+	content := string(up.head)
+	f.fields = with(sample("folders.files.retrieve"), "source_id", folder.id, "file_name", base+"/"+stored, "original_file_name", name,
+		"file_type", kind, "file_size", up.size, "content", content, "total_chunks", 1, "chunks_embedded", 1)
+	if up.size == 0 {
+		with(f.fields, "processing_status", "error", "error_message", "No text extracted from file", "total_chunks", 0, "chunks_embedded", 0)
+	}
+	f.links = map[string][]string{"sha256": {up.digest}}
+	w.files.put(&f)
+	p := passages.fresh(w, object{"source_id": folder.id, "file_id": f.id, "file_name": f.fields["file_name"], "text": strings.TrimSuffix(content, "\n")})
+	p.fields["embedding"], p.fields["embedding_config"] = vector(content), folder.fields["embedding_config"]
+	w.passages.put(p)
+	for _, a := range w.agents.rows {
+		if a.linked("source", folder.id) {
+			w.openFile(a, &f)
+		}
+	}
+	return ok(uploaded(&f))
+}
+
+// uploaded is a file as the answer to its upload shows it.
+func uploaded(f *row) object {
+	return with(f.shown(), "processing_status", "parsing", "content", nil, "total_chunks", nil, "chunks_embedded", nil)
+}
+
+// shownFile is a file as later answers show it: under its bare name.
+func shownFile(c *call, f *row) object {
+	_, name, _ := strings.Cut(text(f.fields, "file_name"), "/")
+	o := with(f.shown(), "file_name", name)
+	if !flag(c.q, "include_content") {
+		o["content"] = nil
+	}
+	return o
+}
+
+func listFiles(w *world, c *call, folder *row) answer {
+	k := *files
+	k.show = func(_ *world, f *row) any { return shownFile(c, f) }
+	return k.page(w, c.q, w.filesIn(folder.id))
+}
+
+func retrieveFile(w *world, c *call, _ *row) answer {
+	f := w.files.get(c.sub)
+	if f == nil {
+		return crash()
+	}
+	return ok(shownFile(c, f))
+}
+
+func deleteFile(w *world, c *call) answer {
+	f, problem := files.get(w, c.sub)
+	if f == nil {
+		return problem
+	}
+	w.dropFile(f)
+	return answer{status: http.StatusNoContent}
+}
+
+func (w *world) dropFile(f *row) {
+	w.files.drop(f.id)
+	for _, p := range w.passages.where(func(p *row) bool { return p.fields["file_id"] == f.id }) {
+		w.passages.drop(p.id)
+	}
+	for _, a := range w.agents.rows {
+		a.opened.drop(f.id)
+	}
+}
+
+func listFolderAgents(w *world, c *call, folder *row) answer {
+	rows, problem := page(w.agents.where(func(a *agent) bool { return a.linked("source", folder.id) }), w.agents.find, c.q, listing{})
+	if problem != nil {
+		return *problem
+	}
+	out := []any{}
+	for _, a := range rows {
+		out = append(out, a.id)
+	}
+	return ok(out)
+}
+
+func listFolderPassages(w *world, c *call, folder *row) answer {
+	k := *passages
+	k.list.asc = false
+	return k.page(w, c.q, w.passages.where(func(p *row) bool { return p.fields["source_id"] == folder.id }))
+}
+
+// openFile shows a file to an agent. The rows of open files have the id of the file here, and their own one in their fields.
+func (w *world) openFile(a *agent, f *row) {
+	if a.opened.get(f.id) != nil {
+		return
+	}
+	r := w.newRow("file_agent")
+	content := text(f.fields, "content")
+	lines := strings.Split(strings.TrimSuffix(content, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = fmt.Sprintf("%d: %s", i+1, line)
+	}
+	r.fields = with(sample("agents.files.list", "files", 0), "id", r.id, "file_id", f.id, "file_name", f.fields["file_name"],
+		"folder_id", f.fields["source_id"], "folder_name", w.folders.get(text(f.fields, "source_id")).fields["name"], "is_open", true,
+		"last_accessed_at", timestamp(r.created), "visible_content",
+		fmt.Sprintf("[Viewing file start (out of %d lines)]\n%s", len(lines), strings.Join(lines, "\n")))
+	r.id = f.id
+	a.opened.put(&r)
+}
+
+// setFolders gives an agent its folders, their files, and the tools to read them.
+func (w *world) setFolders(a *agent, ids []string) {
+	w.setLinks(a, "source", nil)
+	for _, id := range ids {
+		w.attach(a, id)
+	}
+}
+
+func (w *world) attach(a *agent, folder string) {
+	a.link("source", folder)
+	for _, f := range w.filesIn(folder) {
+		w.openFile(a, f)
+	}
+	for _, t := range w.tools.rows {
+		if t.fields["tool_type"] == "letta_files_core" {
+			a.link("tool", t.id)
+		}
+	}
+}
+
+func attachFolder(w *world, c *call, a *agent) answer {
+	r, problem := folders.get(w, c.sub)
+	if r == nil {
+		return problem
+	}
+	if !a.linked("source", r.id) {
+		for _, f := range w.filesIn(r.id) {
+			if a.opened.get(f.id) != nil { // left behind by a detach
+				return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
+					"'asyncpg.exceptions.UniqueViolationError'>: duplicate key value violates unique constraint \"uq_file_agent\"\n"+
+					"DETAIL:  Key (file_id, agent_id)=(%s, %s) already exists.", f.id, a.id)
+			}
+		}
+		w.attach(a, r.id)
+	}
+	return w.acknowledge(c, a)
+}
+
+// detachFolder leaves the rows of the files: only they are not shown any more.
+func detachFolder(w *world, c *call, a *agent) answer {
+	a.unlink("source", c.sub)
+	if len(a.links["source"]) == 0 {
+		for _, t := range w.tools.rows {
+			if t.fields["tool_type"] == "letta_files_core" {
+				a.unlink("tool", t.id)
+			}
+		}
+	}
+	return w.acknowledge(c, a)
+}
+
+func listAgentFolders(w *world, c *call, a *agent) answer {
+	k := *folders
+	k.list = listing{byID: true}
+	k.show = func(_ *world, r *row) any { return with(r.shown(), "vector_db_provider", "native") }
+	return k.page(w, c.q, w.folders.where(func(f *row) bool { return a.linked("source", f.id) }))
+}
+
+// listAgentFiles pages by the id that a file has with an agent, with a cursor of its own besides.
+func listAgentFiles(w *world, c *call, a *agent) answer {
+	rows := []*row{}
+	open := map[any]*row{}
+	for _, r := range a.opened.rows {
+		if a.linked("source", text(r.fields, "folder_id")) && (c.q["is_open"] == nil || c.q["is_open"] == r.fields["is_open"]) {
+			other := *r
+			other.id = text(r.fields, "id")
+			rows, open[other.id] = append(rows, &other), &other
+		}
+	}
+	l := listing{asc: true, limit: 20, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
+	q := c.q
+	if q["after"] == nil {
+		q["after"] = q["cursor"]
+	}
+	if q["order"] == "desc" && (q["after"] != nil || q["before"] != nil) {
+		l.asc, l.swapped = false, true // a cursor turns the order, but not its own meaning
+	}
+	limit, given := q["limit"].(int)
+	if !given {
+		limit = l.limit
+	}
+	all, problem := page(rows, func(id string) *row { return open[id] }, with(q, "limit", limit+1), l)
+	if problem != nil {
+		return *problem
+	}
+	shown, more := []any{}, len(all) > limit
+	for _, r := range all[:min(limit, len(all))] {
+		shown = append(shown, r.fields)
+	}
+	o := with(sample("agents.files.list"), "files", shown, "has_more", more, "next_cursor", nil)
+	if more {
+		o["next_cursor"] = shown[len(shown)-1].(object)["id"]
+	}
+	return ok(o)
+}
+
+// openFile says which files had to be closed to make room: none, here.
+func openFile(w *world, c *call, a *agent) answer {
+	f := w.files.get(c.sub)
+	if f == nil {
+		return fail(http.StatusNotFound, "File with id=%s not found", c.sub)
+	}
+	w.openFile(a, f)
+	a.opened.get(f.id).fields["is_open"] = true
+	return ok([]any{})
+}
+
+func closeFile(_ *world, c *call, a *agent) answer {
+	r := a.opened.get(c.sub)
+	if r == nil {
+		return fail(http.StatusNotFound, "FileAgent(agent_id=%s, file_id=%s) not found in org %s", a.id, c.sub, orgID)
+	}
+	r.fields["is_open"] = false
+	return ok(object{"message": "File id=" + c.sub + " successfully closed"})
+}
+
+func closeFiles(_ *world, _ *call, a *agent) answer {
+	names := []any{}
+	for _, r := range a.opened.rows {
+		if flag(r.fields, "is_open") {
+			names = append(names, r.fields["file_name"])
+			r.fields["is_open"] = false
+		}
+	}
+	return ok(names)
+}

@@ -1,0 +1,208 @@
+package lettatest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// The front is HTTP: it logs what arrives, acts out faults, and writes answers. What an answer is, process decides.
+
+// Request is one request that arrived, as it was sent. Of an upload, Body is the first MiB.
+type Request struct {
+	Method string
+	Path   string
+	Query  url.Values
+	Header http.Header
+	Body   []byte
+	Status int // what was answered; 0 while there is no answer, and when the connection was cut without one
+}
+
+type front struct {
+	faults  faults
+	process func(*http.Request, *payload) *reply
+	stream  func(http.ResponseWriter, *http.Request, *stream, *StreamFault, func())
+	done    chan struct{} // closed when the server is
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	log    []*Request
+}
+
+// reply is an encoded answer.
+type reply struct {
+	status  int
+	header  http.Header
+	body    []byte
+	crashed bool
+	stream  *stream
+}
+
+func newReply(a answer) *reply {
+	out := &reply{status: a.status, header: http.Header{}, crashed: a.crashed, stream: a.stream}
+	maps.Copy(out.header, a.header)
+	if a.body != nil {
+		out.header.Set("Content-Type", "application/json")
+		out.body = encode(a.body)
+	}
+	return out
+}
+
+// arrive logs a request. It fails when the server is closed.
+func (f *front) arrive(r *http.Request) *Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		panic(http.ErrAbortHandler)
+	}
+	f.running.Add(1)
+	entry := &Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Header: r.Header.Clone()}
+	f.log = append(f.log, entry)
+	return entry
+}
+
+func (f *front) requests() []Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]Request, len(f.log))
+	for i, r := range f.log {
+		out[i] = *r
+		out[i].Query, out[i].Header, out[i].Body = url.Values(http.Header(r.Query).Clone()), r.Header.Clone(), bytes.Clone(r.Body)
+	}
+	return out
+}
+
+func (f *front) note(set func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	set()
+}
+
+// ServeHTTP answers one request.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	entry := f.arrive(r)
+	defer f.running.Done()
+	fault := f.faults.pick(r)
+	if fault.Drop == DropBeforeRead {
+		f.wait(context.Background(), fault.Delay) // the client's going is not seen before the body is read
+		cut(w, nil, true)
+		return
+	}
+	body, err := readPayload(r)
+	f.note(func() { entry.Body = body.raw })
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+
+	out := &reply{status: fault.Status, header: http.Header{}, body: []byte(fault.Body), crashed: fault.Status == http.StatusInternalServerError}
+	if fault.Status == 0 || fault.Process {
+		if real := f.process(r, body); fault.Status == 0 {
+			out = real
+		}
+	}
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
+	maps.Copy(out.header, fault.Header)
+	if !f.wait(r.Context(), fault.Delay) {
+		panic(http.ErrAbortHandler)
+	}
+	answered := func() {
+		f.note(func() { entry.Status = cmp.Or(out.status, http.StatusOK) }) // 0 of a stream
+	}
+	switch {
+	case fault.Drop == DropAfterRead:
+		cut(w, nil, false)
+	case out.stream != nil:
+		maps.Copy(w.Header(), out.header)
+		f.stream(w, r, out.stream, fault.Stream, answered)
+	default:
+		answered()
+		out.send(w, fault)
+	}
+}
+
+func (o *reply) send(w http.ResponseWriter, fault Fault) {
+	n := len(o.body)
+	switch {
+	case fault.Drop == DropMidBody:
+		n /= 2
+	case fault.Truncate > 0:
+		n = min(n, fault.Truncate)
+	}
+	if n < len(o.body) || o.crashed {
+		o.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		cut(w, func(c io.Writer) { o.write(c, n, fault.Pad) }, false)
+		return
+	}
+	maps.Copy(w.Header(), o.header)
+	if o.status >= http.StatusOK && o.status != http.StatusNoContent && o.status != http.StatusNotModified {
+		w.Header().Set("Content-Length", fmt.Sprint(int64(len(o.body))+fault.Pad))
+	}
+	w.WriteHeader(o.status)
+	if _, err := w.Write(o.body); err == nil {
+		pad(w, fault.Pad)
+	}
+}
+
+// write sends the head for the whole body, the first n bytes of the body, and the padding if the body is whole.
+func (o *reply) write(w io.Writer, n int, spaces int64) {
+	var head bytes.Buffer
+	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n", o.status, http.StatusText(o.status), int64(len(o.body))+spaces)
+	_ = o.header.Write(&head)
+	head.WriteString("\r\n")
+	head.Write(o.body[:n])
+	if _, err := w.Write(head.Bytes()); err == nil && n == len(o.body) {
+		pad(w, spaces)
+	}
+}
+
+// pad writes n spaces without holding them.
+func pad(w io.Writer, n int64) {
+	chunk := bytes.Repeat([]byte{' '}, int(min(n, 32<<10)))
+	for n > 0 {
+		m, err := w.Write(chunk[:min(n, int64(len(chunk)))])
+		if err != nil {
+			return
+		}
+		n -= int64(m)
+	}
+}
+
+// wait sleeps and tells whether the client is still to be answered.
+func (f *front) wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-f.done:
+	}
+	return false
+}
+
+// cut takes the connection over, lets send write to it, and closes it; reset makes the client see a reset rather than an end.
+func cut(w http.ResponseWriter, send func(io.Writer), reset bool) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	if send != nil {
+		send(conn)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && reset {
+		_ = tcp.SetLinger(0)
+	}
+}

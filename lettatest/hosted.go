@@ -1,0 +1,167 @@
+package lettatest
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/letta-go/letta/lettatest/internal/check"
+)
+
+// What only Letta's hosted service has. These rows are documented, not recorded: Letta 0.16.8 answers them with 404, and what stands here follows
+// the types of the official client alone. Nothing is scheduled, and no environment ever connects.
+var hostedRoutes = []route{
+	{op: "agents.schedule.create", handle: withAgent(createSchedule)},
+	{op: "agents.schedule.list", handle: withAgent(listSchedules)},
+	{op: "agents.schedule.retrieve", handle: withAgent(retrieveSchedule)},
+	{op: "agents.schedule.delete", handle: withAgent(deleteSchedule)},
+	{op: "templates.create", handle: createTemplate},
+	{op: "templates.update", handle: withTemplate(func(w *world, t *row, c *call) answer {
+		return ok(object{"success": true, "message": "Template updated"})
+	})},
+	{op: "templates.delete", handle: withTemplate(func(w *world, t *row, _ *call) answer {
+		w.templates.drop(t.id)
+		return ok(object{"success": true})
+	})},
+	{op: "templates.rollback", handle: withTemplate(func(w *world, t *row, c *call) answer {
+		t.fields["latest_version"] = c.in["version"]
+		return ok(object{"success": true, "message": "Template rolled back"})
+	})},
+	{op: "templates.save", handle: withTemplate(func(w *world, t *row, c *call) answer {
+		t.fields["latest_version"], t.updated = text(t.fields, "latest_version")+"0", w.now()
+		return ok(t.shown())
+	})},
+	{op: "templates.agents.create", handle: withTemplate(agentOfTemplate)},
+	{op: "environments.list", handle: func(*world, *call) answer { return ok(object{"connections": []any{}, "hasNextPage": false}) }},
+	{op: "environments.retrieve", handle: noEnvironment},
+	{op: "environments.send_message", handle: noEnvironment},
+	{op: "access_tokens.create", handle: createToken},
+	{op: "access_tokens.list", handle: listTokens},
+	{op: "access_tokens.delete", handle: deleteToken},
+}
+
+func createSchedule(w *world, c *call, a *agent) answer {
+	r := w.newRow("scheduled-message")
+	schedule := get[object](c.in, "schedule")
+	var next any
+	if at, ok := schedule["scheduled_at"].(interface{ Float64() (float64, error) }); ok {
+		ms, _ := at.Float64()
+		next = timestamp(time.UnixMilli(int64(ms)).UTC())
+	}
+	r.fields = object{
+		"id": r.id, "agent_id": a.id, "schedule": schedule, "next_scheduled_time": next,
+		"message": pick(c.in, "messages callback_url include_return_message_types max_steps"),
+	}
+	w.schedules.put(&r)
+	out := object{"id": r.id}
+	if next != nil {
+		out["next_scheduled_at"] = next
+	}
+	return ok(out)
+}
+
+func listSchedules(w *world, _ *call, a *agent) answer {
+	out := []any{}
+	for _, r := range w.schedules.rows {
+		if r.fields["agent_id"] == a.id {
+			out = append(out, r.fields)
+		}
+	}
+	return ok(object{"scheduled_messages": out, "has_next_page": false})
+}
+
+func retrieveSchedule(w *world, c *call, _ *agent) answer {
+	r := w.schedules.get(c.sub)
+	if r == nil {
+		return fail(http.StatusNotFound, "Scheduled message not found")
+	}
+	return ok(r.fields)
+}
+
+func deleteSchedule(w *world, c *call, _ *agent) answer {
+	if w.schedules.get(c.sub) == nil {
+		return fail(http.StatusNotFound, "Scheduled message not found")
+	}
+	w.schedules.drop(c.sub)
+	return ok(object{"success": true})
+}
+
+// createTemplate keeps the agent that a template is made of.
+func createTemplate(w *world, c *call) answer {
+	agent := text(c.in, "agent_id")
+	if text(c.in, "type") == "agent" && w.agents.get(agent) == nil {
+		return noAgent(agent)
+	}
+	r := w.newRow("template")
+	name := text(c.in, "name")
+	if name == "" {
+		name = strings.ToLower(adjectives[len(w.templates.rows)%len(adjectives)]) + "-template"
+	}
+	r.fields = object{
+		"id": "", "name": name, "latest_version": "1", "project_id": "default", "project_slug": "default", "template_deployment_slug": name,
+		"updated_at": "",
+	}
+	r.links = map[string][]string{"agent": {agent}}
+	return ok(w.templates.put(&r).shown())
+}
+
+// withTemplate finds a template by its name, with or without project/ and :version.
+func withTemplate(f func(*world, *row, *call) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		name, _, _ := strings.Cut(c.id, ":")
+		for _, t := range w.templates.rows {
+			if t.fields["name"] == name {
+				return f(w, t, c)
+			}
+		}
+		return fail(http.StatusNotFound, "Template not found")
+	}
+}
+
+func agentOfTemplate(w *world, t *row, c *call) answer {
+	in := object{"model": w.models[0]["handle"], "tags": c.in["tags"], "identity_ids": c.in["identity_ids"]}
+	if name := text(c.in, "agent_name"); name != "" {
+		in["name"] = name
+	}
+	if from := w.agents.get(t.links["agent"][0]); from != nil {
+		with(in, "llm_config", get[object](from.fields, "llm_config"), "system", from.fields["system"], "tool_ids", list(from.links["tool"]),
+			"include_base_tools", false)
+	}
+	a, problem := w.newAgent(in)
+	if problem != nil {
+		return *problem
+	}
+	return answer{status: http.StatusCreated, body: object{"agent_ids": []any{a.id}, "deployment_id": newID("deployment"), "group_id": nil}}
+}
+
+func noEnvironment(*world, *call) answer { return fail(http.StatusNotFound, "Environment not found") }
+
+func createToken(w *world, c *call) answer {
+	r := w.newRow("token")
+	expires := text(c.in, "expires_at")
+	if expires == "" {
+		expires = timestamp(r.created.Add(5 * time.Minute))
+	}
+	r.fields = object{
+		"token": r.id, "hostname": c.in["hostname"], "expiresAt": expires, "policy": object{"version": "1", "data": c.in["policy"]},
+	}
+	return answer{status: http.StatusCreated, body: w.tokens.put(&r).fields}
+}
+
+func listTokens(w *world, c *call) answer {
+	out := []any{}
+	for _, t := range w.tokens.rows {
+		if id := text(c.q, "agentId"); id == "" || strings.Contains(check.Repr(t.fields["policy"]), id) {
+			out = append(out, t.fields)
+		}
+	}
+	return ok(object{"tokens": out, "hasNextPage": false})
+}
+
+func deleteToken(w *world, c *call) answer {
+	if w.tokens.get(c.id) == nil {
+		return fail(http.StatusNotFound, "Token not found")
+	}
+	w.tokens.drop(c.id)
+	return answer{status: http.StatusNoContent}
+}

@@ -1,0 +1,219 @@
+package lettatest
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/letta-go/letta/lettatest/internal/check"
+)
+
+var mcpRoutes = []route{
+	{op: "mcp_servers.create", handle: createServer},
+	{op: "mcp_servers.list", handle: servers.index},
+	{op: "mcp_servers.retrieve", handle: servers.retrieve},
+	{op: "mcp_servers.delete", handle: servers.remove},
+	{op: "mcp_servers.update", handle: updateServer},
+	{op: "mcp_servers.tools.list", handle: withServer(func(w *world, c *call, s *row) answer { return tools.page(w, c.q, w.serverTools(s)) })},
+	{op: "mcp_servers.tools.retrieve", handle: withServer(retrieveServerTool)},
+	{op: "mcp_servers.tools.run", handle: withServer(runServerTool)},
+	{op: "mcp_servers.refresh", handle: withServer(refreshServer)},
+}
+
+// Nothing is started and nobody called: what a server offers was said with Server.MCP.
+var servers = &resource{
+	kind: "mcp_server", noun: "MCPServer",
+	rows:    func(w *world) *table[*row] { return &w.servers },
+	list:    listing{asc: true, limit: 1000},
+	unknown: http.StatusBadRequest,
+	gone: func(w *world, s *row) {
+		for _, t := range w.serverTools(s) {
+			w.tools.drop(t.id)
+			for _, a := range w.agents.rows {
+				a.unlink("tool", t.id)
+			}
+		}
+	},
+}
+
+func withServer(f func(*world, *call, *row) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer {
+		s, problem := servers.get(w, c.id)
+		if s == nil {
+			return problem
+		}
+		return f(w, c, s)
+	}
+}
+
+// configured is the JSON form of a server with a configuration. Addresses that are not public are refused.
+func (c *call) configured(s *row, config object) *answer {
+	kind := text(config, "mcp_server_type")
+	if address, ok := config["server_url"].(string); ok {
+		u, err := url.Parse(address)
+		if err != nil {
+			u = &url.URL{}
+		}
+		if ip := net.ParseIP(u.Hostname()); ip != nil && (ip.IsLoopback() || ip.IsPrivate()) || u.Hostname() == "localhost" {
+			a := c.bad("Non-public IP not allowed: "+u.Hostname(), "body", "config", kind, "server_url")
+			return &a
+		}
+	}
+	o := sample(map[string]string{
+		"stdio": "mcp_servers.create.stdio_broken", "sse": "mcp_servers.create.http_unreachable", "streamable_http": "mcp_servers.create.http_unreachable",
+	}[kind])
+	for k := range o {
+		o[k] = config[k]
+	}
+	with(o, "id", s.id, "mcp_server_type", kind, "server_name", s.fields["server_name"])
+	if token := text(config, "auth_token"); token != "" && !strings.HasPrefix(token, "Bearer ") {
+		o["auth_token"] = "Bearer " + token
+	}
+	s.fields = o
+	return nil
+}
+
+func createServer(w *world, c *call) answer {
+	config := get[object](c.in, "config")
+	s := w.newRow("mcp_server")
+	s.fields = object{"server_name": c.in["server_name"]}
+	if problem := c.configured(&s, config); problem != nil {
+		return *problem
+	}
+	for _, other := range w.servers.rows {
+		if other.fields["server_name"] == s.fields["server_name"] {
+			return duplicate("MCPServer")
+		}
+	}
+	w.servers.put(&s)
+	w.sync(&s)
+	return ok(s.shown())
+}
+
+func updateServer(w *world, c *call) answer {
+	s, problem := servers.get(w, c.id)
+	if s == nil {
+		return problem
+	}
+	if name := c.in["server_name"]; name != nil {
+		s.fields["server_name"] = name
+	}
+	if config := get[object](c.in, "config"); config != nil {
+		if problem := c.configured(s, config); problem != nil {
+			return *problem
+		}
+	}
+	return ok(s.shown())
+}
+
+// offer is what a server has to offer; without ok it cannot be reached.
+func (w *world) offer(s *row) ([]MCPTool, bool) {
+	address := text(s.fields, "server_url")
+	if address == "" {
+		address = text(s.fields, "command")
+		if args := get[[]any](s.fields, "args"); len(args) > 0 { // the command with its arguments, before the command alone
+			whole := address
+			for _, arg := range args {
+				whole += " " + check.Repr(arg)[1:len(check.Repr(arg))-1]
+			}
+			if offer, ok := w.offers[whole]; ok {
+				return offer, true
+			}
+		}
+	}
+	offer, ok := w.offers[address]
+	return offer, ok
+}
+
+func (w *world) serverTools(s *row) []*row {
+	return w.tools.where(func(t *row) bool { return t.linked("mcp_server", s.id) })
+}
+
+// sync makes the tools of a server those that it offers, and says what changed.
+func (w *world) sync(s *row) (deleted, updated, added []any) {
+	deleted, updated, added = []any{}, []any{}, []any{}
+	offer, _ := w.offer(s)
+	for _, t := range w.serverTools(s) {
+		if !slices.ContainsFunc(offer, func(m MCPTool) bool { return m.Name == t.fields["name"] }) {
+			w.tools.drop(t.id)
+			deleted = append(deleted, t.fields["name"])
+		}
+	}
+	for _, m := range offer {
+		if slices.ContainsFunc(w.serverTools(s), func(t *row) bool { return t.fields["name"] == m.Name }) {
+			continue
+		}
+		schema := m.Parameters
+		if schema == nil {
+			schema = object{"type": "object", "properties": object{}, "required": []any{}}
+		}
+		name := text(s.fields, "server_name")
+		t := tools.fresh(w, nil)
+		t.fields = with(sample("mcp_servers.tools.list", 0), "name", m.Name, "description", m.Description, "tags", []any{"mcp:" + name},
+			"json_schema", object{
+				"name": m.Name, "description": m.Description, "parameters": schema, "mcp:SCHEMA_STATUS": "STRICT_COMPLIANT", "mcp:SCHEMA_WARNINGS": []any{},
+			},
+			"metadata_", object{"mcp": object{"server_name": name, "server_id": s.id}})
+		t.link("mcp_server", s.id)
+		w.tools.put(t)
+		added = append(added, m.Name)
+	}
+	return deleted, updated, added
+}
+
+func retrieveServerTool(w *world, c *call, _ *row) answer {
+	t := w.tools.get(c.sub)
+	if t == nil {
+		return crash()
+	}
+	return ok(t.shown())
+}
+
+func refreshServer(w *world, _ *call, s *row) answer {
+	if _, reached := w.offer(s); !reached {
+		return answer{status: http.StatusNotFound, body: object{"detail": object{
+			"code": "MCPServerUnavailable", "message": "Could not connect to MCP server " + text(s.fields, "server_name") + " to resync tools",
+			"error": "INTERNAL_SERVER_ERROR: Failed to connect to MCP server. Please check your configuration and ensure the server is accessible.",
+		}}}
+	}
+	deleted, updated, added := w.sync(s)
+	return ok(object{"deleted": deleted, "updated": updated, "added": added})
+}
+
+// serverFunction finds the function behind a tool of an MCP server.
+func (w *world) serverFunction(t *row) func(string) (string, error) {
+	for _, id := range t.links["mcp_server"] {
+		offer, _ := w.offer(w.servers.get(id))
+		for _, m := range offer {
+			if m.Name == t.fields["name"] {
+				return m.Run
+			}
+		}
+	}
+	return nil
+}
+
+func runServerTool(w *world, c *call, _ *row) answer {
+	t := w.tools.get(c.sub)
+	if t == nil {
+		return crash()
+	}
+	run, args := w.serverFunction(t), maps.Clone(get[object](c.in, "args"))
+	if args == nil {
+		args = object{}
+	}
+	return answer{later: func(context.Context) answer {
+		o := with(sample("mcp_servers.tools.run"), "func_return", "the server cannot be reached", "status", "error")
+		if run != nil {
+			out, err := run(string(encode(args)))
+			if o["func_return"], o["status"] = out, "success"; err != nil {
+				o["func_return"], o["status"] = err.Error(), "error"
+			}
+		}
+		return ok(o)
+	}}
+}

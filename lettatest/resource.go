@@ -1,0 +1,159 @@
+package lettatest
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// A resource is a kind of rows that come and go over HTTP in the usual way. What it does otherwise than others stands in its fields.
+type resource struct {
+	kind   string // the prefix of its ids
+	noun   string // in errors
+	rows   func(*world) *table[*row]
+	sample func() object // what Letta 0.16.8 answered to a create
+	blank  string        // members of the sample that are null unless a create sets them
+
+	list    listing
+	filters map[string]filter // by parameter; others must equal the member of that name
+	show    func(*world, *row) any
+	making  func(*world, *call, *row) *answer // before a new row is stored
+	change  func(*world, *call, *row) *answer // after an update
+	gone    func(*world, *row)                // after a delete
+	unknown int                               // the status of deleting what is not there; 404 if it is 0
+	deleted any                               // the answer to a delete; nil: 204 without a body
+}
+
+// A filter tells whether a row passes.
+type filter func(w *world, r *row, v any) bool
+
+// shown is a row with what every row has, where the sample has it.
+func (r *row) shown() object {
+	o := maps.Clone(r.fields)
+	for k, v := range map[string]any{"id": r.id, "created_at": timestamp(r.created), "updated_at": timestamp(r.updated)} {
+		if _, ok := o[k]; ok {
+			o[k] = v
+		}
+	}
+	return o
+}
+
+func (k *resource) view(w *world, r *row) any {
+	if k.show != nil {
+		return k.show(w, r)
+	}
+	return r.shown()
+}
+
+func (k *resource) get(w *world, id string) (*row, answer) {
+	return k.rows(w).get(id), notFound(k.noun, id)
+}
+
+// fresh is a new row that a body describes, not stored yet.
+func (k *resource) fresh(w *world, in object) *row {
+	r := w.newRow(k.kind)
+	r.fields = k.sample()
+	maps.Copy(r.fields, nulls(k.blank))
+	overlay(r.fields, in)
+	r.tags = texts(in, "tags")
+	if at, ok := in["created_at"].(time.Time); ok {
+		r.created = at
+	}
+	return &r
+}
+
+func (k *resource) create(w *world, c *call) answer {
+	r := k.fresh(w, c.in)
+	if k.making != nil {
+		if problem := k.making(w, c, r); problem != nil {
+			return *problem
+		}
+	}
+	return ok(k.view(w, k.rows(w).put(r)))
+}
+
+func (k *resource) retrieve(w *world, c *call) answer {
+	r, problem := k.get(w, c.id)
+	if r == nil {
+		return problem
+	}
+	return ok(k.view(w, r))
+}
+
+func (k *resource) update(w *world, c *call) answer {
+	r, problem := k.get(w, c.id)
+	if r == nil {
+		return problem
+	}
+	overlay(r.fields, c.in)
+	r.updated = w.now()
+	if k.change != nil {
+		if problem := k.change(w, c, r); problem != nil {
+			return *problem
+		}
+	}
+	return ok(k.view(w, r))
+}
+
+func (k *resource) remove(w *world, c *call) answer {
+	r, problem := k.get(w, c.id)
+	if r == nil {
+		problem.status = cmp.Or(k.unknown, problem.status)
+		return problem
+	}
+	k.rows(w).drop(r.id)
+	if k.gone != nil {
+		k.gone(w, r)
+	}
+	if k.deleted == nil {
+		return answer{status: http.StatusNoContent}
+	}
+	return ok(k.deleted)
+}
+
+var paging = []string{"after", "before", "limit", "order", "order_by", "ascending", "sort_by"}
+
+// filtered returns the rows that a query asks for.
+func (k *resource) filtered(w *world, q object) []*row {
+	return k.rows(w).where(func(r *row) bool {
+		for name, v := range q {
+			if v == nil || v == "" || slices.Contains(paging, name) {
+				continue
+			}
+			have, isMember := r.fields[name]
+			switch f := k.filters[name]; {
+			case f != nil && !f(w, r, v), f == nil && isMember && have != v:
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (k *resource) index(w *world, c *call) answer { return k.page(w, c.q, k.filtered(w, c.q)) }
+
+// page cuts a page out of rows and shows it.
+func (k *resource) page(w *world, q object, rows []*row) answer {
+	rows, problem := page(rows, k.rows(w).find, q, k.list)
+	if problem != nil {
+		return *problem
+	}
+	out := []any{}
+	for _, r := range rows {
+		out = append(out, k.view(w, r))
+	}
+	return ok(out)
+}
+
+func (k *resource) count(w *world, c *call) answer { return ok(len(k.filtered(w, c.q))) }
+
+// contains is the filter for a part of a member, ignoring case.
+func contains(member string) filter {
+	return func(_ *world, r *row, v any) bool { return ilike(v.(string))(text(r.fields, member)) }
+}
+
+func never(*world, *row, any) bool { return false }
+
+func always(*world, *row, any) bool { return true }

@@ -1,0 +1,284 @@
+package lettatest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/letta-go/letta/internal/apispec"
+	"github.com/letta-go/letta/lettatest/internal/check"
+)
+
+// A route is one operation, as a row of a table: its official name, or for an operation that the official client lacks its method, its path and
+// its fields (a schema, or "query limit integer; order string" and "body ..."), and who answers. What a request must look like comes with the
+// name, so that a handler sees checked input only.
+type route struct {
+	op     string
+	handle func(*world, *call) answer
+
+	method, path string
+	segments     []string
+	query, body  check.Fields
+	json, form   bool
+	required     bool // a body
+	hosted       bool // documented, not recorded: Letta 0.16.8 lacks it
+}
+
+// A call is one request on its way to its handler, which runs under the lock of the world.
+type call struct {
+	*http.Request
+	*payload
+	world  *world
+	params map[string]string // of the path
+	id     string            // the first of them
+	sub    string            // the second
+	q, in  object            // the query and the body, checked
+	sent   any               // the body as it was sent
+	errs   check.Problems
+}
+
+// routes are all operations. Order counts: as in the real server, the first pattern that fits decides about redirects and 405.
+var routes = sync.OnceValue(func() []*route {
+	var out []*route
+	for _, r := range slices.Concat(
+		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
+		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes, mcpRoutes, conversationRoutes, messageRoutes,
+		modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
+	) {
+		out = append(out, r.resolve())
+	}
+	return out
+})
+
+// resolve fills in what the name of an operation stands for.
+func (r route) resolve() *route {
+	o, known := apispec.Lookup(r.op)
+	if known {
+		r.method, r.path, r.hosted, r.required = o.Method, o.Path, o.HostedOnly, o.BodyRequired
+		r.json, r.form = o.BodyKind == "json", o.BodyKind == "multipart"
+		if o.Params != "" {
+			r.query, r.body = check.Of(o.Params, "query"), check.Of(o.Params, "body")
+		}
+	} else {
+		head, spec, _ := strings.Cut(r.op, " | ")
+		r.method, r.path, _ = strings.Cut(head, " ")
+		kind, fields, isList := strings.Cut(spec, " ")
+		switch {
+		case spec == "":
+		case kind == "query" && isList:
+			r.query = check.Parse(fields)
+		case kind == "body" && isList:
+			r.json, r.required, r.body = true, true, check.Parse(fields)
+		default:
+			r.query, r.body = check.Of(kind, "query"), check.Of(kind, "body")
+			r.json = len(r.body) > 0
+			r.required = r.json
+		}
+	}
+	r.segments = strings.Split(r.path, "/")
+	return &r
+}
+
+// kinds are the parameters of paths that must be ids, and of what kind.
+var kinds = map[string]string{
+	"agent_id": "agent", "block_id": "block", "tool_id": "tool", "archive_id": "archive", "folder_id": "source", "file_id": "file",
+	"identity_id": "identity", "message_id": "message", "step_id": "step", "passage_id": "passage", "memory_id": "passage", "group_id": "group",
+	"provider_id": "provider", "job_id": "job",
+}
+
+// match fits a path to the pattern and returns what stands for its parameters.
+func (r *route) match(path []string) (params map[string]string, first, second string, fits bool) {
+	if len(path) != len(r.segments) {
+		return nil, "", "", false
+	}
+	params = map[string]string{}
+	for i, want := range r.segments {
+		name, isParam := strings.CutPrefix(want, "{")
+		switch {
+		case isParam && path[i] != "":
+			if params[strings.TrimSuffix(name, "}")] = path[i]; first == "" {
+				first = path[i]
+			} else {
+				second = path[i]
+			}
+		case want != path[i]:
+			return nil, "", "", false
+		}
+	}
+	return params, first, second, true
+}
+
+// find looks a path up: the route with its parameters, and for a wrong method the one that is allowed.
+func find(method, path string) (found *route, c *call, allow string) {
+	segments := strings.Split(path, "/")
+	for _, r := range routes() {
+		params, first, second, fits := r.match(segments)
+		switch {
+		case !fits:
+		case r.method == method:
+			return r, &call{params: params, id: first, sub: second}, ""
+		case allow == "":
+			allow = r.method
+		}
+	}
+	return nil, nil, allow
+}
+
+// dispatch is the way of a request to its operation: password, path, user, checks.
+func (w *world) dispatch(r *http.Request, body *payload) answer {
+	p := r.URL.Path
+	if w.password != "" && strings.TrimSuffix(p, "/") != "/v1/health" &&
+		r.Header.Get("Authorization") != "Bearer "+w.password && r.Header.Get("X-Bare-Password") != "password "+w.password {
+		return fail(http.StatusUnauthorized, "Unauthorized")
+	}
+	rt, c, allow := find(r.Method, p)
+	switch {
+	case rt == nil && allow == "":
+		return redirect(r)
+	case rt == nil:
+		a := fail(http.StatusMethodNotAllowed, "Method Not Allowed")
+		a.header = http.Header{"Allow": {allow}}
+		return a
+	}
+	c.Request, c.payload, c.world = r, body, w
+	if rt.json {
+		if a := c.decode(); a != nil {
+			return *a
+		}
+	}
+	if user := r.Header.Get("User_id"); r.Header["User_id"] != nil && !check.IsID("user", user) {
+		return invalid("Invalid user ID format: %s. Expected format: 'user-<uuid4>'", user)
+	}
+	if a := c.check(rt); a != nil {
+		return *a
+	}
+	return rt.handle(w, c)
+}
+
+// check checks the path, the query and the body, and reports all that is wrong at once.
+func (c *call) check(rt *route) *answer {
+	for _, name := range []string{"agent_id", "block_id", "tool_id", "archive_id", "folder_id", "file_id", "identity_id", "message_id", "step_id", "passage_id", "memory_id", "group_id", "provider_id", "job_id"} {
+		if id, ok := c.params[name]; ok && !strings.HasPrefix(rt.path, "/v1/mcp-servers/") {
+			c.errs.Path(name, kinds[name], id)
+		}
+	}
+	if id, ok := c.params["conversation_id"]; ok {
+		loose := strings.Count(rt.path, "/") > 3 // below a conversation, default and an agent's id stand for an agent
+		if !loose || id != "default" && !check.IsID("agent", id) {
+			c.errs.Length("conversation_id", "conv", id)
+		}
+	}
+	c.q, c.in = c.errs.Query(rt.query, c.URL.Query()), object{}
+	switch {
+	case rt.form:
+		c.in = c.errs.Form(slices.DeleteFunc(slices.Clone(rt.body), func(f apispec.Field) bool { return f.Type == "file" }), c.form)
+		if c.file == nil {
+			c.errs.Add("missing", check.Loc{"body", "file"}, "Field required", nil)
+		}
+	case !rt.json:
+	case len(c.raw) > 0 && c.sent != nil:
+		c.in = c.errs.Body(rt.body, c.sent)
+	case rt.required:
+		c.errs.Add("missing", check.Loc{"body"}, "Field required", nil)
+	}
+	if rule := bounds[rt.op]; rule != nil {
+		rule(c)
+	}
+	return c.wrong()
+}
+
+// bounds are the rules of single operations.
+var bounds = map[string]func(*call){
+	"runs.list": func(c *call) {
+		if n, ok := c.q["limit"].(int); ok {
+			c.errs.Between("limit", n, 1, 1000)
+		}
+	},
+	"blocks.list": labelAndName, "GET /v1/blocks/count | BlockListParams": labelAndName,
+	"blocks.create": func(c *call) {
+		if in, ok := c.sent.(object); ok && len(in) == 0 { // a missing value is an empty one, unless all is missing
+			c.errs.Add("missing", check.Loc{"body", "value"}, "Field required", in)
+		}
+	},
+}
+
+func labelAndName(c *call) {
+	for name, rule := range map[string]struct {
+		max     int
+		pattern string
+	}{"label": {50, `^[a-zA-Z0-9_/-]+$`}, "name": {100, `^[a-zA-Z0-9 _-]+$`}} {
+		if v, ok := c.q[name].(string); ok {
+			c.errs.Text(name, v, rule.max, rule.pattern)
+		}
+	}
+}
+
+func (c *call) wrong() *answer {
+	if !c.errs.Any() {
+		return nil
+	}
+	a := wrong(&c.errs)
+	return &a
+}
+
+// bad is a 422 about a field that a handler refuses.
+func (c *call) bad(msg string, at ...any) answer {
+	c.errs.Add("value_error", check.Loc(at), "Value error, "+msg, c.sent)
+	return wrong(&c.errs)
+}
+
+// decode reads the JSON body. As in the real server only a JSON content type makes it JSON.
+func (c *call) decode() *answer {
+	media, _ := mediaType(c.Header)
+	if main, sub, _ := strings.Cut(media, "/"); main != "application" || sub != "json" && !strings.HasSuffix(sub, "+json") {
+		if len(c.raw) > 0 {
+			c.sent = c.raw
+		}
+		return nil
+	}
+	if len(c.raw) == 0 {
+		return nil
+	}
+	if !utf8.Valid(c.raw) {
+		return refuse(http.StatusBadRequest, "There was an error parsing the body")
+	}
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(c.raw, new(json.RawMessage)); errors.As(err, &syntax) {
+		at := int(syntax.Offset) - 1
+		if strings.HasPrefix(err.Error(), "unexpected end") {
+			at++
+		}
+		c.errs.Add("json_invalid", check.Loc{"body", at}, "JSON decode error", object{})
+		return c.wrong()
+	}
+	_ = readJSON(c.raw, &c.sent) // cannot fail any more
+	return nil
+}
+
+// modern tells a client of the 1.x generation from a legacy one.
+func (c *call) modern() bool {
+	agent := c.UserAgent()
+	if c.Header.Get("X-Stainless-Package-Version") != "" || agent == "" {
+		return true
+	}
+	name, version, _ := strings.Cut(strings.TrimPrefix(agent, "@letta-ai/"), "/")
+	return name == "letta-client" && !strings.Contains(version, "/") && strings.HasPrefix(version, "1.")
+}
+
+// redirect sends a path with one slash too many or too few to where it belongs.
+func redirect(r *http.Request) answer {
+	p := strings.TrimRight(r.URL.Path, "/")
+	if p == r.URL.Path {
+		p += "/"
+	}
+	if rt, _, allow := find(r.Method, p); rt == nil && allow == "" {
+		return fail(http.StatusNotFound, "Not Found")
+	}
+	to := url.URL{Scheme: "http", Host: r.Host, Path: p, RawQuery: r.URL.RawQuery}
+	return answer{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {to.String()}}}
+}

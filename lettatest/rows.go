@@ -1,0 +1,173 @@
+package lettatest
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// A row is what the server stores of a resource: an id, two times, the fields that answers show, and links to other rows.
+type row struct {
+	id               string
+	created, updated time.Time
+	fields           object
+	tags             []string
+	links            map[string][]string // ids of other rows, by their kind
+}
+
+func (r *row) base() *row { return r }
+
+func (r *row) linked(kind, id string) bool { return slices.Contains(r.links[kind], id) }
+
+func (r *row) link(kind, id string) {
+	if r.links == nil {
+		r.links = map[string][]string{}
+	}
+	if !r.linked(kind, id) {
+		r.links[kind] = append(r.links[kind], id)
+	}
+}
+
+func (r *row) unlink(kind, id string) {
+	r.links[kind] = slices.DeleteFunc(r.links[kind], func(have string) bool { return have == id })
+}
+
+type based interface {
+	base() *row
+	comparable
+}
+
+// A table holds the rows of one kind, in the order in which they were made.
+type table[T based] struct {
+	rows []T
+	byID map[string]T
+}
+
+func (t *table[T]) get(id string) (found T) { return t.byID[id] }
+
+func (t *table[T]) put(r T) T {
+	if t.byID == nil {
+		t.byID = map[string]T{}
+	}
+	t.rows, t.byID[r.base().id] = append(t.rows, r), r
+	return r
+}
+
+func (t *table[T]) drop(id string) {
+	delete(t.byID, id)
+	t.rows = slices.DeleteFunc(t.rows, func(r T) bool { return r.base().id == id })
+}
+
+func (t *table[T]) where(keep func(T) bool) (out []T) {
+	for _, r := range t.rows {
+		if keep(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// find gives the row for a cursor.
+func (t *table[T]) find(id string) *row {
+	if r, ok := t.byID[id]; ok {
+		return r.base()
+	}
+	return nil
+}
+
+// A listing is how the server cuts a list into pages. The usual rule: after continues in the sort order; before gives the first rows of those
+// ahead of the cursor, not the adjacent ones; an unknown cursor is ignored.
+type listing struct {
+	asc     bool                 // the order without order=
+	limit   int                  // without limit=; 0 means 50
+	none    bool                 // limit=0 gives nothing; otherwise everything
+	noun    string               // an unknown cursor is a 404 that says so
+	by      func(*row) time.Time // the sort key; the time of birth if nil. The zero time is a NULL
+	swapped bool                 // after and before are mixed up
+	byID    bool                 // cursors compare ids, whatever the rows are sorted by
+	fixed   bool                 // order= has no effect
+}
+
+// place is where a row stands in a list.
+type place struct {
+	at time.Time
+	id string
+}
+
+func (p place) compare(q place) int { return cmp.Or(p.at.Compare(q.at), cmp.Compare(p.id, q.id)) }
+
+// beyond tells whether p lies on one side of q, with the real server's odd treatment of NULLs.
+func (p place) beyond(q place, forward bool) bool {
+	if p.at.IsZero() != q.at.IsZero() {
+		return forward == q.at.IsZero()
+	}
+	if forward {
+		return p.compare(q) > 0
+	}
+	return p.compare(q) < 0
+}
+
+func (l listing) place(r *row) place {
+	if l.by != nil {
+		return place{l.by(r), r.id}
+	}
+	return place{r.created, r.id}
+}
+
+// page sorts rows and cuts a page out of them.
+func page[T based](rows []T, find func(string) *row, q object, l listing) ([]T, *answer) {
+	asc := l.asc
+	if order, ok := q["order"]; ok && !l.fixed {
+		asc = order == "asc"
+	}
+	limit, given := q["limit"].(int)
+	if !given {
+		limit = cmp.Or(l.limit, 50)
+	}
+	if limit < 0 {
+		return nil, refuse(http.StatusInternalServerError, "A database error occurred.")
+	}
+	if limit == 0 && l.none {
+		return nil, nil
+	}
+	rows = slices.Clone(rows)
+	slices.SortFunc(rows, func(a, b T) int {
+		x, y := l.place(a.base()), l.place(b.base())
+		switch {
+		case x.at.IsZero() != y.at.IsZero(): // NULLs come last in both orders
+			if x.at.IsZero() {
+				return 1
+			}
+			return -1
+		case asc:
+			return x.compare(y)
+		}
+		return y.compare(x)
+	})
+	for _, side := range []string{"after", "before"} {
+		id := text(q, side)
+		if id == "" {
+			continue
+		}
+		cursor := find(id)
+		if cursor == nil {
+			if l.noun != "" {
+				return nil, refuse(http.StatusNotFound, "No %s found with id %s", l.noun, id)
+			}
+			continue
+		}
+		forward := (side == "after") == asc != l.swapped
+		at := l.place(cursor)
+		rows = slices.DeleteFunc(rows, func(r T) bool {
+			if l.byID {
+				return !place{id: r.base().id}.beyond(place{id: id}, forward)
+			}
+			return !l.place(r.base()).beyond(at, forward)
+		})
+	}
+	if limit > 0 && len(rows) > limit {
+		rows = rows[:limit]
+	}
+	return rows, nil
+}

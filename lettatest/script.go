@@ -1,0 +1,81 @@
+package lettatest
+
+import (
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// Turn is what the model is asked.
+type Turn struct {
+	AgentID        string
+	ConversationID string // "" outside of conversations
+	RunID          string
+
+	Text        string       // the last message of a user
+	Step        int          // 0 for the first model call of the turn, then 1 and so on
+	ToolReturns []ToolReturn // what tools returned since the last model call, be they the server's or the client's
+
+	said string // the same as the model reads it: the last one
+}
+
+// ToolReturn is what a tool returned.
+type ToolReturn struct {
+	Name, ToolCallID, Text string
+	Error                  bool
+}
+
+// ToolCall is a call that the model makes.
+type ToolCall struct {
+	Name, Arguments string
+	ID              string // made up if it is empty
+}
+
+// Reply is what the model says.
+type Reply struct {
+	Reasoning string // comes first, as a reasoning_message
+	Text      string
+	Chunks    []string      // how a stream of tokens cuts Text; by words if nil
+	Delay     time.Duration // before each chunk; without tokens, the same time at once
+	ToolCalls []ToolCall
+
+	Fail       int    // the provider fails with this status instead
+	StopReason string // ends the turn after this step, with this reason
+}
+
+var (
+	callLine = regexp.MustCompile(`(?m)^CALL (\S+) (\{.*\})\s*$`)
+	failLine = regexp.MustCompile(`(?m)^FAIL (\d+)`)
+	slowLine = regexp.MustCompile(`(?ms)^SLOW (\d+) (.*)`)
+)
+
+// DefaultScript is what the model says unless Script says otherwise:
+//
+//	CALL tool {"some": "arguments"}   calls the tool; several lines make several calls
+//	FAIL 429                          the provider fails with that status
+//	SLOW 100 some text                says the text, a word each 100 ms
+//
+// To anything else it says "You said: ...", and to the result of a tool "Tool said: ...".
+func DefaultScript(t Turn) Reply {
+	if t.said != "" {
+		said := []rune(t.said)
+		return Reply{Text: "Tool said: " + string(said[:min(len(said), 400)])}
+	}
+	var calls []ToolCall
+	for _, c := range callLine.FindAllStringSubmatch(t.Text, -1) {
+		calls = append(calls, ToolCall{Name: c[1], Arguments: c[2]})
+	}
+	if calls != nil {
+		return Reply{ToolCalls: calls}
+	}
+	if f := failLine.FindStringSubmatch(t.Text); f != nil {
+		status, _ := strconv.Atoi(f[1])
+		return Reply{Fail: status}
+	}
+	if f := slowLine.FindStringSubmatch(t.Text); f != nil {
+		ms, _ := strconv.Atoi(f[1])
+		return Reply{Text: f[2], Delay: time.Duration(ms) * time.Millisecond}
+	}
+	return Reply{Text: "You said: " + t.Text}
+}
+

@@ -1,0 +1,246 @@
+package lettatest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/letta-go/letta/internal/apispec"
+)
+
+// An object is a JSON object, or the parameters of a request after their check. Getters give the zero value for what is absent or null.
+type object = map[string]any
+
+func get[T any](o object, key string) T {
+	v, _ := o[key].(T)
+	return v
+}
+
+func text(o object, key string) string { return get[string](o, key) }
+
+func flag(o object, key string) bool { return get[bool](o, key) }
+
+// texts returns a list of strings without its duplicates; nil when there is none.
+func texts(o object, key string) []string {
+	var out []string
+	for _, v := range get[[]any](o, key) {
+		if s, ok := v.(string); ok && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// with sets pairs of keys and values.
+func with(o object, pairs ...any) object {
+	for i := 0; i < len(pairs); i += 2 {
+		o[pairs[i].(string)] = pairs[i+1]
+	}
+	return o
+}
+
+// nulls is an object whose members, named in one text, are null.
+func nulls(names string) object {
+	o := object{}
+	for name := range strings.FieldsSeq(names) {
+		o[name] = nil
+	}
+	return o
+}
+
+// overlay copies the members that are set and that the object has.
+func overlay(o, from object) {
+	for k, v := range from {
+		if _, known := o[k]; known && v != nil {
+			o[k] = v
+		}
+	}
+}
+
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// list makes the list of a JSON answer of strings or objects: empty, not null.
+func list[T any](in []T) []any {
+	out := make([]any, len(in))
+	for i, v := range in {
+		out[i] = v
+	}
+	return out
+}
+
+var null = json.RawMessage("null")
+
+func readJSON(data []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return dec.Decode(v)
+}
+
+func encode(v any) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(err)
+	}
+	return bytes.TrimRight(buf.Bytes(), "\n")
+}
+
+var samples sync.Map
+
+// sample is a fresh copy of what Letta 0.16.8 once answered, or of a part of it: the template of rows and answers.
+func sample(exchange string, path ...any) object {
+	data, ok := samples.Load(exchange)
+	if !ok {
+		x, found := apispec.Recording(apispec.ServerV1, exchange)
+		if !found {
+			panic("lettatest: no recording " + exchange)
+		}
+		data, _ = samples.LoadOrStore(exchange, []byte(x.Body))
+	}
+	var v any
+	if err := readJSON(data.([]byte), &v); err != nil {
+		panic(err)
+	}
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			v = v.(object)[step]
+		case int:
+			v = v.([]any)[step]
+		}
+	}
+	return v.(object)
+}
+
+func uuid() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func newID(kind string) string { return kind + "-" + uuid() }
+
+// timestamp shows whole seconds without a fraction and all else with six digits.
+func timestamp(t time.Time) string {
+	if t.Nanosecond() == 0 {
+		return t.Format("2006-01-02T15:04:05Z")
+	}
+	return t.Format("2006-01-02T15:04:05.000000Z")
+}
+
+// pyTime is the form of times in agent files.
+func pyTime(t time.Time) string { return strings.TrimSuffix(timestamp(t), "Z") + "+00:00" }
+
+// moment is a time as an answer shows it; null for none.
+func moment(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamp(t)
+}
+
+// ilike is a case-insensitive substring filter with the wildcards of SQL; an empty text lets everything through.
+func ilike(s string) func(string) bool {
+	if s == "" {
+		return func(string) bool { return true }
+	}
+	var b strings.Builder
+	b.WriteString("(?is)")
+	for _, r := range s {
+		switch r {
+		case '%':
+			b.WriteString(".*")
+		case '_':
+			b.WriteString(".")
+		default:
+			b.WriteString(regexp.QuoteMeta(string(r)))
+		}
+	}
+	return regexp.MustCompile(b.String()).MatchString
+}
+
+// tagged is the tag filter: any tag, or all of them; no filter without tags.
+func tagged(have, want []string, all bool) bool {
+	if len(want) == 0 {
+		return true
+	}
+	has := func(t string) bool { return slices.Contains(have, t) }
+	if all {
+		return !slices.ContainsFunc(want, func(t string) bool { return !has(t) })
+	}
+	return slices.ContainsFunc(want, has)
+}
+
+// replace keeps the old values that stay and adds the new ones behind them.
+func replace(old, want []string) []string {
+	out := slices.DeleteFunc(slices.Clone(old), func(v string) bool { return !slices.Contains(want, v) })
+	for _, v := range want {
+		if !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// packed is a JSON object with its members in the order given, as the model reads it.
+func packed(pairs ...any) string {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i := 0; i < len(pairs); i += 2 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "%q:%s", pairs[i], encode(pairs[i+1]))
+	}
+	b.WriteByte('}')
+	var out bytes.Buffer
+	_ = json.Indent(&out, b.Bytes(), "", "  ")
+	return out.String()
+}
+
+// spaced writes a JSON object the way Python does. Anything else counts as an empty one.
+func spaced(args string) string {
+	var o map[string]any
+	var b bytes.Buffer
+	if json.Unmarshal([]byte(args), &o) != nil || json.Compact(&b, []byte(args)) != nil {
+		return "{}"
+	}
+	var out strings.Builder
+	inside, escaped := false, false
+	for _, c := range b.Bytes() {
+		out.WriteByte(c)
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = true
+		case c == '"':
+			inside = !inside
+		case !inside && (c == ':' || c == ','):
+			out.WriteByte(' ')
+		}
+	}
+	return out.String()
+}
+
+// pick is a copy with some members only, named in one text.
+func pick(o object, names string) object {
+	keep := strings.Fields(names)
+	out := maps.Clone(o)
+	maps.DeleteFunc(out, func(k string, _ any) bool { return !slices.Contains(keep, k) })
+	return out
+}
