@@ -107,7 +107,7 @@ func importAgents(w *world, c *call) answer {
 	}
 	for _, v := range get[[]any](in, "blocks") {
 		f, _ := v.(object)
-		b := blocks.fresh(w, new(check.Problems).Body(check.Of("BlockCreateParams", "body"), f))
+		b := blocks.fresh(w, new(check.Problems).Body(check.Of("BlockCreateParams", "body"), f, false))
 		if problem := makeBlock(w, nil, b); problem != nil {
 			return *problem
 		}
@@ -136,7 +136,7 @@ func importAgents(w *world, c *call) answer {
 			spec["secrets"] = values
 		}
 		var p check.Problems
-		create := p.Body(check.Of("AgentCreateParams", "body"), spec)
+		create := p.Body(check.Of("AgentCreateParams", "body"), spec, false)
 		maps.Copy(create, over)
 		if p.Any() {
 			return fail(http.StatusBadRequest, "Import failed: %s", p.String())

@@ -302,7 +302,7 @@ func (w *world) newAgent(in object) (*agent, *answer) {
 	baseRules := !excludedFromRules(text(llm, "model")) || kind == "sleeptime_agent"
 	if in["include_base_tool_rules"] != nil {
 		baseRules = flag(in, "include_base_tool_rules")
-	} else if kind == typeV1 && flag(in, "include_base_tools") && len(rules) == 0 {
+	} else if kind == typeV1 && flag(in, "include_base_tools") && len(rules) == 0 && !flag(in, "enable_sleeptime") {
 		baseRules = false
 	}
 	for _, n := range names {
@@ -642,9 +642,9 @@ func agentContext(w *world, _ *call, a *agent) answer {
 	count := func(text string) int { return len(strings.Fields(text)) }
 	shown := []any{}
 	for _, m := range a.messages {
-		for _, v := range m.views(true) {
-			shown = append(shown, v)
-		}
+		raw := with(sample("x.agents.context", "messages", 0), "id", m.id, "agent_id", a.id, "created_at", timestamp(m.created), "role", m.role,
+			"model", m.model, "content", []any{object{"type": "text", "text": m.text, "signature": nil}})
+		shown = append(shown, raw)
 	}
 	prompt := w.compile(a, w.now())
 	return ok(with(o, "num_messages", len(a.messages), "num_recall_memory", len(a.history), "num_archival_memory", len(w.passagesOf(a)),

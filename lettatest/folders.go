@@ -21,7 +21,7 @@ var (
 		{op: "folders.agents.list", handle: withFolder(listFolderAgents)},
 		{op: "GET /v1/folders/{folder_id}/passages | agents.BlockListParams", handle: withFolder(listFolderPassages)},
 		{op: "folders.files.list", handle: withFolder(listFiles)},
-		{op: "folders.files.retrieve", handle: withFolder(retrieveFile)},
+		{op: "folders.files.retrieve", handle: retrieveFile},
 		{op: "folders.files.delete", handle: deleteFile},
 	}
 	agentFolderRoutes = []route{
@@ -167,7 +167,7 @@ func listFiles(w *world, c *call, folder *row) answer {
 	return k.page(w, c.q, w.filesIn(folder.id))
 }
 
-func retrieveFile(w *world, c *call, _ *row) answer {
+func retrieveFile(w *world, c *call) answer {
 	f := w.files.get(c.sub)
 	if f == nil {
 		return crash()
@@ -321,7 +321,7 @@ func listAgentFiles(w *world, c *call, a *agent) answer {
 		shown = append(shown, r.fields)
 	}
 	o := with(sample("agents.files.list"), "files", shown, "has_more", more, "next_cursor", nil)
-	if more {
+	if len(shown) > 0 {
 		o["next_cursor"] = shown[len(shown)-1].(object)["id"]
 	}
 	return ok(o)

@@ -19,6 +19,7 @@ func (t *turn) prepare() (request, response *message, input []*message, bad *fai
 	if t.conversation != nil && len(*in) == 0 {
 		t.w.open(a, t.conversation)
 	}
+	t.context = slices.Clone(*in)
 	if len(t.input) == 0 {
 		return nil, nil, nil, refusal("list index out of range")
 	}

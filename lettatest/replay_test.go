@@ -225,7 +225,7 @@ func (r *replay) send(s *lettatest.Server, method, path string, header map[strin
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
-	if header == nil {
+	if header == nil && patience == nil {
 		header = map[string]string{"X-Stainless-Package-Version": "1.0.0"}
 	}
 	req.Header.Set("User-Agent", "python-httpx/0.28.1")

@@ -3,6 +3,7 @@ package lettatest
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,6 +27,7 @@ type route struct {
 	query, body  check.Fields
 	json, form   bool
 	required     bool // a body
+	closed       bool // against unknown fields
 	hosted       bool // documented, not recorded: Letta 0.16.8 lacks it
 }
 
@@ -60,6 +62,7 @@ func (r route) resolve() *route {
 	o, known := apispec.Lookup(r.op)
 	if known {
 		r.method, r.path, r.hosted, r.required = o.Method, o.Path, o.HostedOnly, o.BodyRequired
+		r.closed = o.BodyClosed
 		r.json, r.form = o.BodyKind == "json", o.BodyKind == "multipart"
 		if o.Params != "" {
 			r.query, r.body = check.Of(o.Params, "query"), check.Of(o.Params, "body")
@@ -88,7 +91,7 @@ func (r route) resolve() *route {
 var kinds = map[string]string{
 	"agent_id": "agent", "block_id": "block", "tool_id": "tool", "archive_id": "archive", "folder_id": "source", "file_id": "file",
 	"identity_id": "identity", "message_id": "message", "step_id": "step", "passage_id": "passage", "memory_id": "passage", "group_id": "group",
-	"provider_id": "provider", "job_id": "job",
+	"provider_id": "provider", "job_id": "job", "conversation_id": "conv",
 }
 
 // match fits a path to the pattern and returns what stands for its parameters.
@@ -162,15 +165,18 @@ func (w *world) dispatch(r *http.Request, body *payload) answer {
 
 // check checks the path, the query and the body, and reports all that is wrong at once.
 func (c *call) check(rt *route) *answer {
-	for _, name := range []string{"agent_id", "block_id", "tool_id", "archive_id", "folder_id", "file_id", "identity_id", "message_id", "step_id", "passage_id", "memory_id", "group_id", "provider_id", "job_id"} {
-		if id, ok := c.params[name]; ok && !strings.HasPrefix(rt.path, "/v1/mcp-servers/") {
-			c.errs.Path(name, kinds[name], id)
-		}
-	}
-	if id, ok := c.params["conversation_id"]; ok {
-		loose := strings.Count(rt.path, "/") > 3 // below a conversation, default and an agent's id stand for an agent
-		if !loose || id != "default" && !check.IsID("agent", id) {
-			c.errs.Length("conversation_id", "conv", id)
+	for _, name := range slices.Sorted(maps.Keys(c.params)) {
+		id := c.params[name]
+		switch kind := kinds[name]; {
+		case kind == "", strings.HasPrefix(rt.path, "/v1/mcp-servers/"):
+		case kind == "conv": // below a conversation, default and an agent's id stand for an agent
+			if strings.Count(rt.path, "/") == 3 || id != "default" && !check.IsID("agent", id) {
+				c.errs.Length(name, kind, id)
+			}
+		case kind == "source":
+			c.errs.Length(name, kind, id)
+		default:
+			c.errs.Path(name, kind, id)
 		}
 	}
 	c.q, c.in = c.errs.Query(rt.query, c.URL.Query()), object{}
@@ -182,7 +188,7 @@ func (c *call) check(rt *route) *answer {
 		}
 	case !rt.json:
 	case len(c.raw) > 0 && c.sent != nil:
-		c.in = c.errs.Body(rt.body, c.sent)
+		c.in = c.errs.Body(rt.body, c.sent, rt.closed)
 	case rt.required:
 		c.errs.Add("missing", check.Loc{"body"}, "Field required", nil)
 	}

@@ -227,6 +227,18 @@ func (w *world) newStep(r *run, a *agent, llm object) *step {
 	return st
 }
 
+// traced is what a model call would have sent and got.
+func (w *world) traced(st *step, a *agent, llm object, in []*message) object {
+	o := sample("steps.trace.retrieve")
+	sent := []any{}
+	for _, m := range in {
+		sent = append(sent, object{"role": m.role, "content": m.text})
+	}
+	get[object](o, "request_json")["messages"], get[object](o, "request_json")["model"] = sent, llm["model"]
+	return with(o, "id", newID("provider_trace"), "step_id", st.id, "agent_id", a.id, "run_id", st.fields["run_id"], "agent_tags", list(a.tags),
+		"llm_config", llm, "created_at", timestamp(st.created), "updated_at", timestamp(st.created))
+}
+
 // succeed fills in what a model call cost.
 func (st *step) succeed(tokens bool, now time.Time) {
 	st.took = now.Sub(st.created)

@@ -350,6 +350,7 @@ func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (s
 	}
 	st := w.newStep(t.run, a, llm)
 	asked := t.ask(n, slices.Concat(t.context, input))
+	st.trace = w.traced(st, a, llm, slices.Concat(t.context, input))
 	script, needs := w.script, map[string]bool{}
 	for _, name := range t.clientTools {
 		needs[name] = true

@@ -98,7 +98,10 @@ func Of(schema, in string) Fields {
 	}
 	for _, f := range s.Fields {
 		if other, ok := differs[schema+"."+f.Name]; ok {
-			f = apispec.ParseField(f.Name + " " + other + " in=" + f.In)
+			at := f.In
+			if f = apispec.ParseField(f.Name + " " + other); at != "" {
+				f.In = at
+			}
 		}
 		add(f)
 	}
@@ -139,13 +142,13 @@ func (p *Problems) Query(fields Fields, values url.Values) map[string]any {
 	return p.object(fields, Loc{"query"}, in, false)
 }
 
-// Body checks a body of JSON.
-func (p *Problems) Body(fields Fields, body any) map[string]any {
+// Body checks a body of JSON. In a closed one, a field that is not known is refused.
+func (p *Problems) Body(fields Fields, body any, closed bool) map[string]any {
 	in, ok := p.dict(Loc{"body"}, body)
 	if !ok {
 		return map[string]any{}
 	}
-	return p.object(fields, Loc{"body"}, in, false)
+	return p.object(fields, Loc{"body"}, in, closed)
 }
 
 // Form checks the text fields of a form.
@@ -222,6 +225,8 @@ func (p *Problems) value(typ string, enum []string, at Loc, v any) any {
 			p.Add("none_required", at, "Input should be None", v)
 		}
 		return v
+	case "enum":
+		return p.oneOf("enum", enum, at, v)
 	case "string":
 		if _, ok := v.(string); !ok && enum == nil {
 			p.Add("string_type", at, "Input should be a valid string", v)
@@ -323,7 +328,10 @@ func (p *Problems) named(name string, at Loc, v any) any {
 	case "enum":
 		return p.oneOf("enum", s.Values, at, v)
 	case "union":
-		if s.Discriminator == "" || tried[name] {
+		if tag := tried[name]; tag != nil {
+			return p.anyOf(s.Variants, at, tag(v))
+		}
+		if s.Discriminator == "" {
 			return p.anyOf(s.Variants, at, v)
 		}
 		return p.tagged(s, at, v)

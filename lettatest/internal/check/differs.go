@@ -1,6 +1,7 @@
 package check
 
 import (
+	"maps"
 	"fmt"
 	"regexp"
 )
@@ -19,6 +20,10 @@ var differs = map[string]string{
 	"conversations.MessageCreateParams.enable_thinking":                          "any",
 	"agents.MessageStreamParams.enable_thinking":                                 "any",
 	"agents.MessageCreateAsyncParams.enable_thinking":                            "any",
+	"steps.FeedbackCreateParams.feedback":                                        "enum|null enum=positive,negative",
+	"agents.PassageCreateParams.created_at":                                      "datetime|null",
+	"archives.PassageCreateParams.created_at":                                    "datetime|null",
+	"archives.PassageCreateManyParams.Passage.created_at":                        "datetime|null",
 	"agents.PassageSearchParams.start_datetime":                                  "datetime|null",
 	"agents.PassageSearchParams.end_datetime":                                    "datetime|null",
 }
@@ -31,8 +36,20 @@ var extra = map[string][]string{
 	"RunListParams":            {},
 }
 
-// tried are unions whose variants the server tries one after the other, although a member tells them apart.
-var tried = map[string]bool{"agents.MessageCreateParams.Message": true}
+// tried are unions whose variants the server tries one after the other, although a member tells them apart; that member may be missing.
+var tried = map[string]func(any) any{"agents.MessageCreateParams.Message": func(v any) any {
+	in, ok := v.(map[string]any)
+	if !ok || in["type"] != nil {
+		return v
+	}
+	in = maps.Clone(in)
+	in["type"] = "message"
+	_, approve := in["approve"]
+	if _, request := in["approval_request_id"]; approve || request {
+		in["type"] = "approval"
+	}
+	return in
+}}
 
 // closed are the objects in which an unknown field is refused.
 var closed = map[string]bool{
