@@ -40,9 +40,9 @@ type agent struct {
 	row
 	lastRun  time.Time // zero: never ran
 	secrets  []secret
-	messages []*message // in context
-	history  []*message // all that were ever stored, of conversations too
-	last     string     // the id of the newest run
+	messages []*message  // in context
+	history  []*message  // all that were ever stored, of conversations too
+	last     string      // the id of the newest run
 	opened   table[*row] // files, by their ids
 }
 
@@ -643,7 +643,7 @@ func agentContext(w *world, _ *call, a *agent) answer {
 	shown := []any{}
 	for _, m := range a.messages {
 		raw := with(sample("x.agents.context", "messages", 0), "id", m.id, "agent_id", a.id, "created_at", timestamp(m.created), "role", m.role,
-			"model", m.model, "content", []any{object{"type": "text", "text": m.text, "signature": nil}})
+			"model", get[object](a.fields, "llm_config")["model"], "content", []any{object{"type": "text", "text": m.text, "signature": nil}})
 		shown = append(shown, raw)
 	}
 	prompt := w.compile(a, w.now())

@@ -31,8 +31,10 @@ var (
 
 var blocks = &resource{
 	kind: "block", noun: "Block",
-	rows:   func(w *world) *table[*row] { return &w.blocks },
-	sample: func() object { return with(sample("blocks.create"), "value", "", "limit", 100000, "metadata", object{}, "label", nil) },
+	rows: func(w *world) *table[*row] { return &w.blocks },
+	sample: func() object {
+		return with(sample("blocks.create"), "value", "", "limit", 100000, "metadata", object{}, "label", nil)
+	},
 	blank:  "description hidden tags", // the tags of a row are shown
 	list:   listing{asc: true},
 	making: func(w *world, c *call, b *row) *answer { return makeBlock(w, c, b) },

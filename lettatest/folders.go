@@ -257,6 +257,7 @@ func attachFolder(w *world, c *call, a *agent) answer {
 		return problem
 	}
 	if !a.linked("source", r.id) {
+		a.link("source", r.id) // and it stays so, even if its files are refused
 		for _, f := range w.filesIn(r.id) {
 			if a.opened.get(f.id) != nil { // left behind by a detach
 				return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+

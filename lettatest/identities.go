@@ -39,8 +39,10 @@ var (
 		{op: "DELETE /v1/groups/{group_id}", handle: groups.remove},
 	}
 	providerRoutes = []route{
-		{op: "GET /v1/providers/ | query before string; after string; limit integer; order string enum=asc,desc; name string; provider_type string",
-			handle: providers.index},
+		{
+			op:     "GET /v1/providers/ | query before string; after string; limit integer; order string enum=asc,desc; name string; provider_type string",
+			handle: providers.index,
+		},
 		{op: "GET /v1/providers/{provider_id}", handle: providers.retrieve},
 		{op: "POST /v1/providers/ | body name string!; provider_type string!; api_key string!; base_url string|null; region string|null; " +
 			"access_key string|null; api_version string|null", handle: providers.create},
@@ -60,9 +62,9 @@ var (
 
 var identities = &resource{
 	kind: "identity", noun: "Identity",
-	rows:   func(w *world) *table[*row] { return &w.identities },
-	sample: func() object { return with(sample("x.identities.create"), "properties", []any{}) },
-	blank:  "project_id",
+	rows:    func(w *world) *table[*row] { return &w.identities },
+	sample:  func() object { return with(sample("x.identities.create"), "properties", []any{}) },
+	blank:   "project_id",
 	filters: map[string]filter{"name": contains("name")},
 	making: func(w *world, _ *call, r *row) *answer {
 		if w.identityKeyed(r.fields["identifier_key"]) != nil {

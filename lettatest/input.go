@@ -170,4 +170,3 @@ func providerFailure(status int) (f *failure, class string) {
 	}
 	return f, class
 }
-

@@ -18,7 +18,11 @@ var mcpRoutes = []route{
 	{op: "mcp_servers.retrieve", handle: servers.retrieve},
 	{op: "mcp_servers.delete", handle: servers.remove},
 	{op: "mcp_servers.update", handle: updateServer},
-	{op: "mcp_servers.tools.list", handle: withServer(func(w *world, c *call, s *row) answer { return tools.page(w, c.q, w.serverTools(s)) })},
+	{op: "mcp_servers.tools.list", handle: withServer(func(w *world, c *call, s *row) answer {
+		oldest := *tools
+		oldest.list.asc = true
+		return oldest.page(w, c.q, w.serverTools(s))
+	})},
 	{op: "mcp_servers.tools.retrieve", handle: withServer(retrieveServerTool)},
 	{op: "mcp_servers.tools.run", handle: withServer(runServerTool)},
 	{op: "mcp_servers.refresh", handle: withServer(refreshServer)},
@@ -157,7 +161,7 @@ func (w *world) sync(s *row) (deleted, updated, added []any) {
 			"json_schema", object{
 				"name": m.Name, "description": m.Description, "parameters": schema, "mcp:SCHEMA_STATUS": "STRICT_COMPLIANT", "mcp:SCHEMA_WARNINGS": []any{},
 			},
-			"metadata_", object{"mcp": object{"server_name": name, "server_id": s.id}})
+			"metadata_", object{"mcp": object{"server_name": name, "server_id": s.id}, "tool_hash": ""})
 		t.link("mcp_server", s.id)
 		w.tools.put(t)
 		added = append(added, m.Name)

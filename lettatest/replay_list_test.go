@@ -10,7 +10,48 @@ import (
 )
 
 // differs lists the recorded exchanges that this server answers otherwise, or not at all, and why. An entry that became needless fails the test.
-var differs = map[string]string{}
+var differs = func() map[string]string {
+	out := map[string]string{
+		"agents.messages.compact.settings":            "the recorded server failed: its scripted model gave a summary that it could not use",
+		"agents.messages.list":                        "a turn in the background had not ended there yet",
+		"agents.messages.list.after_compact":          "a turn in the background had ended late there",
+		"agents.messages.list.types":                  "a turn in the background had not ended there yet",
+		"agents.messages.create.stream_pings":         "the recorded model waited behind a word, this one waits before it",
+		"folders.files.list":                          "files are done at once here",
+		"folders.files.list.include_content":          "files are done at once here",
+		"mcp_servers.create.error_stdio_disabled_400": "a setting of that server: nothing is started here",
+		"messages.list.asc.page2_after":               "the recorded server held older messages of others",
+		"x.agents.generate":                           "the official client has no such method, and nobody asked for it",
+		"x.agents.preview_raw_payload":                "the official client has no such method, and nobody asked for it",
+	}
+	for reason, names := range map[string][]string{
+		"there is no meaning here: a search goes by words": {"agents.passages.search", "agents.passages.search.tags", "passages.search"},
+		"agents from before letta_v1_agent speak through a tool: not copied": {
+			"agents.messages.create.memgpt_agent", "agents.messages.create.memgpt_agent_thinking", "agents.messages.create.memgpt_v2_agent",
+			"agents.messages.create.memgpt_v2_agent_thinking",
+		},
+		"of the hosted service: served here by its documentation": {
+			"access_tokens.create", "access_tokens.list", "agents.schedule.create", "agents.schedule.list", "environments.list",
+			"environments.send_message", "templates.create", "templates.rollback", "templates.update",
+		},
+	} {
+		for _, name := range names {
+			out[name] = reason
+		}
+	}
+	return out
+}()
+
+// byChance are the lists whose order is that of random ids, by the beginning of their names: of these only the members of a row are compared.
+var byChance = map[string]string{
+	"agents.blocks.list":  "blocks that were made at one time come by id",
+	"agents.files.list":   "paged by id",
+	"agents.folders.list": "cursors compare ids",
+	"agents.tools.list":   "cursors compare ids",
+}
+
+// cutShort are streams that somebody cut, besides those whose name says so.
+var cutShort = []string{"agents.messages.create.stream_background_cut", "conversations.messages.create.default_background"}
 
 // replayOptions makes the server like the one that was recorded.
 func replayOptions() []lettatest.Option {

@@ -44,9 +44,9 @@ type run struct {
 	completed  time.Time
 	background bool
 	metadata   object
-	types              any
-	stopReason         any
-	callback           any
+	types      any
+	stopReason any
+	callback   any
 
 	steps []*step
 	tools []string // ids of those called
@@ -311,7 +311,6 @@ func (w *world) cancel(r *run) {
 		return
 	}
 	r.status, r.stopReason, r.completed = "cancelled", "cancelled", w.now()
-	r.stop()
 	for key, holder := range w.locks {
 		if holder == r {
 			delete(w.locks, key)

@@ -78,4 +78,3 @@ func DefaultScript(t Turn) Reply {
 	}
 	return Reply{Text: "You said: " + t.Text}
 }
-

@@ -84,7 +84,9 @@ func (c *call) send(streams bool) (*send, *answer) {
 	return sd, nil
 }
 
-func emptyMessages() answer { return fail(http.StatusUnprocessableEntity, "Messages must not be empty") }
+func emptyMessages() answer {
+	return fail(http.StatusUnprocessableEntity, "Messages must not be empty")
+}
 
 func sendMessage(w *world, c *call) answer {
 	sd, problem := c.send(false)

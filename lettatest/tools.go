@@ -62,12 +62,12 @@ func (w *world) baseTools() {
 		{"conversation_search", "letta_core", "Search earlier messages.", "query roles limit start_date end_date"},
 		{"send_message", "letta_core", "Send a message to the user.", "message*"},
 		{"archival_memory_search", "letta_core", "Search long-term memory.", "query* tags top_k"},
-		{"memory_insert", "letta_sleeptime_core", "Insert text into a memory block.", "label* new_string* insert_line"},
 		{"memory_replace", "letta_sleeptime_core", "Replace text in a memory block.", "label* old_string* new_string*"},
-		{"fetch_webpage", "letta_builtin", "Fetch a web page.", "url*"},
-		{"web_search", "letta_builtin", "Search the web.", "query* num_results category"},
-		{"run_code_with_tools", "letta_builtin", "Run code that may call tools.", "code*"},
+		{"memory_insert", "letta_sleeptime_core", "Insert text into a memory block.", "label* new_string* insert_line"},
 		{"run_code", "letta_builtin", "Run code.", "code* language*"},
+		{"run_code_with_tools", "letta_builtin", "Run code that may call tools.", "code*"},
+		{"web_search", "letta_builtin", "Search the web.", "query* num_results category"},
+		{"fetch_webpage", "letta_builtin", "Fetch a web page.", "url*"},
 		{"core_memory_append", "letta_memory_core", "Append to a memory block.", "label* content*"},
 		{"core_memory_replace", "letta_memory_core", "Replace text in a memory block.", "label* old_content* new_content*"},
 		{"finish_rethinking_memory", "letta_voice_sleeptime_core", "End the work on memory.", ""},
@@ -412,4 +412,3 @@ func baseRule(name string) string {
 	}
 	return ""
 }
-

@@ -91,10 +91,15 @@ func Of(schema, in string) Fields {
 	if !ok {
 		panic("check: no schema " + schema)
 	}
+	times := map[string]int{}
 	for _, v := range s.Variants {
 		for _, f := range Of(v, in) {
 			add(f)
+			times[f.Name]++
 		}
+	}
+	for i, f := range out { // what one variant lacks is required of none
+		out[i].Required = f.Required && times[f.Name] == len(s.Variants)
 	}
 	for _, f := range s.Fields {
 		if other, ok := differs[schema+"."+f.Name]; ok {
