@@ -25,9 +25,9 @@ func TestSoakOnLettatest(t *testing.T) {
 	server := lettatest.NewServer(t)
 	client := server.Client()
 	for range streams * 2 { // more cuts than streams, spread over first answers and resumes
-		server.Fail(lettatest.Fault{Method: "POST", Path: "/v1/agents/*/messages", Skip: random.IntN(3), Times: 1, Stream: &lettatest.StreamFault{After: 1 + random.IntN(words), Half: random.IntN(2) == 0, Then: lettatest.StreamCut}})
+		server.Fail(lettatest.Fault{Method: "POST", Optional: true, Path: "/v1/agents/*/messages", Skip: random.IntN(3), Times: 1, Stream: &lettatest.StreamFault{After: 1 + random.IntN(words), Half: random.IntN(2) == 0, Then: lettatest.StreamCut}})
 		if random.IntN(3) == 0 {
-			server.Fail(lettatest.Fault{Method: "POST", Path: "/v1/runs/*/stream", Skip: random.IntN(3), Times: 1, Stream: &lettatest.StreamFault{After: 2 + random.IntN(4), Half: random.IntN(2) == 0, Then: lettatest.StreamCut}})
+			server.Fail(lettatest.Fault{Method: "POST", Optional: true, Path: "/v1/runs/*/stream", Skip: random.IntN(3), Times: 1, Stream: &lettatest.StreamFault{After: 2 + random.IntN(4), Half: random.IntN(2) == 0, Then: lettatest.StreamCut}})
 		}
 	}
 	var group sync.WaitGroup

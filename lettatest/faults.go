@@ -38,6 +38,8 @@ type Fault struct {
 	Truncate int   // send only so many bytes of the body under the full Content-Length, then cut
 	Pad      int64 // append so many spaces to the body
 
+	Optional bool // with NewServer, it is no error that no request meets the fault
+
 	Stream *StreamFault // for streams, on which DropMidBody, Truncate and Pad do not act
 }
 
@@ -111,7 +113,7 @@ func (f *faults) unmet() (out []Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.all {
-		if !p.acted {
+		if !p.acted && !p.Optional {
 			out = append(out, p.Fault)
 		}
 	}
