@@ -92,13 +92,8 @@ func importAgents(w *world, c *call) answer {
 		}
 		return fail(http.StatusBadRequest, "Legacy AgentSchema format is deprecated. Please use the new AgentFileSchema format with 'agents' field.")
 	}
-	if problem := checkFile(in, agents); problem != nil {
-		return *problem
-	}
-	over, problem := w.overrides(c, first)
-	if problem != nil {
-		return *problem
-	}
+	checkFile(in, agents)
+	over := w.overrides(c, first)
 	ids := map[string]any{}
 	for _, v := range get[[]any](in, "tools") {
 		if t, ok := v.(object); ok {
@@ -108,9 +103,7 @@ func importAgents(w *world, c *call) answer {
 	for _, v := range get[[]any](in, "blocks") {
 		f, _ := v.(object)
 		b := blocks.fresh(w, new(check.Problems).Body(check.Of("BlockCreateParams", "body"), f, false))
-		if problem := makeBlock(w, nil, b); problem != nil {
-			return *problem
-		}
+		makeBlock(w, nil, b)
 		ids[text(f, "id")] = w.blocks.put(b).id
 	}
 	made := []any{}
@@ -141,43 +134,36 @@ func importAgents(w *world, c *call) answer {
 		if p.Any() {
 			return fail(http.StatusBadRequest, "Import failed: %s", p.String())
 		}
-		a, problem := w.newAgent(create)
-		if problem != nil {
-			return fail(http.StatusBadRequest, "Import failed: %v", problem.body.(object)["detail"])
+		if a, bad := refused(func() {
+			a := w.newAgent(create)
+			w.importMessages(a, spec)
+			made = append(made, a.id)
+		}); bad {
+			refuse(http.StatusBadRequest, "Import failed: %v", a.body.(object)["detail"])
 		}
-		w.importMessages(a, spec)
-		made = append(made, a.id)
 	}
 	return ok(object{"agent_ids": made})
 }
 
 // overrides are what the form says instead of the file.
-func (w *world) overrides(c *call, first func(...string) string) (object, *answer) {
+func (w *world) overrides(c *call, first func(...string) string) object {
 	over := object{}
 	h := first("embedding", "override_embedding_handle")
 	if h == "" {
 		h = c.Header.Get("X-Override-Embedding-Model")
 	}
 	if h != "" {
-		e, problem := w.embeddingFor(h)
-		if problem != nil {
-			return nil, problem
-		}
-		over["embedding_config"] = e
+		over["embedding_config"] = w.embeddingFor(h)
 	}
 	if h := first("model", "override_model_handle"); h != "" {
-		llm, problem := w.modelFor(h)
-		if problem != nil {
-			return nil, problem
-		}
-		over["llm_config"] = llm
+		over["llm_config"] = w.modelFor(h)
 	}
 	if p := c.Header.Get("X-Project-Id"); p != "" {
 		over["project_id"] = p
 	} else if p := first("project_id"); p != "" {
 		over["project_id"] = p
 	}
-	return over, nil
+	return over
 }
 
 // importMessages takes over the messages that were in context.
@@ -194,7 +180,7 @@ func (w *world) importMessages(a *agent, spec object) {
 }
 
 // checkFile reports what an agent file lacks.
-func checkFile(in object, agents []any) *answer {
+func checkFile(in object, agents []any) {
 	var lines []string
 	missing := func(at string) {
 		lines = append(lines, at+"\n  Field required [type=missing, input_type=dict]")
@@ -209,8 +195,7 @@ func checkFile(in object, agents []any) *answer {
 			missing(k)
 		}
 	}
-	if lines == nil {
-		return nil
+	if lines != nil {
+		refuse(http.StatusBadRequest, "%d validation errors for AgentFileSchema\n%s", len(lines), strings.Join(lines, "\n"))
 	}
-	return refuse(http.StatusBadRequest, "%d validation errors for AgentFileSchema\n%s", len(lines), strings.Join(lines, "\n"))
 }

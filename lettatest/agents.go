@@ -73,13 +73,7 @@ const (
 
 // withAgent finds the agent of the path.
 func withAgent(f func(*world, *call, *agent) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		a := w.agents.get(c.id)
-		if a == nil {
-			return noAgent(c.id)
-		}
-		return f(w, c, a)
-	}
+	return func(w *world, c *call) answer { return f(w, c, w.agents.must(c.id, noAgent(c.id))) }
 }
 
 // An include says which relations an answer shows.
@@ -215,30 +209,25 @@ func fileLimits(window int) (files, chars int) {
 	return 15, 40_000
 }
 
-// refused are the checks that the real server makes in the middle of its own: they are no 422.
-func (c *call) refused() *answer {
-	if name, ok := c.in["name"].(string); ok && unsafeInName.MatchString(name) && c.Method == http.MethodPost {
-		return refuse(http.StatusInternalServerError, badName, name)
+// precheck are the checks that the real server makes in the middle of its own: they are no 422.
+func (c *call) precheck() {
+	if name := text(c.in, "name"); unsafeInName.MatchString(name) && c.Method == http.MethodPost {
+		refuse(http.StatusInternalServerError, badName, name)
 	}
-	if h, ok := c.in["model"].(string); ok && !check.IsHandle(h) {
-		a := invalid("The model handle should be in the format provider/model-name")
-		return &a
+	if !check.IsHandle(text(c.in, "model")) {
+		panic(invalid("The model handle should be in the format provider/model-name"))
 	}
 	for name, limit := range map[string]int{"max_files_open": 1000, "per_file_view_window_char_limit": 1<<31 - 1} {
 		if n := get[int](c.in, name); n > limit {
-			a := invalid("%s cannot exceed %d. Got: %d", name, limit, n)
-			return &a
+			panic(invalid("%s cannot exceed %d. Got: %d", name, limit, n))
 		}
 	}
-	return nil
 }
 
 func createAgent(w *world, c *call) answer {
-	if problem := c.refused(); problem != nil {
-		return *problem
-	}
+	c.precheck()
 	if text(c.in, "agent_type") == "voice_convo_agent" && !flag(c.in, "enable_sleeptime") {
-		return c.bad("Agent type AgentType.voice_convo_agent requires enable_sleeptime to be True", "body")
+		c.bad("Agent type AgentType.voice_convo_agent requires enable_sleeptime to be True", "body")
 	}
 	if tags := texts(c.in, "tags"); slices.Contains(tags, gitTag) { // plain self-hosted servers have no git memory: only the labels show the wish
 		c.in["tags"] = slices.DeleteFunc(slices.Clone(get[[]any](c.in, "tags")), func(t any) bool { return t == gitTag })
@@ -248,17 +237,14 @@ func createAgent(w *world, c *call) answer {
 			}
 		}
 	}
-	a, problem := w.newAgent(c.in)
-	if problem != nil {
-		return *problem
-	}
+	a := w.newAgent(c.in)
 	out := w.state(a, everything())
 	a.updated = w.now() // storing the messages touches the row once more
 	return ok(out)
 }
 
 // newAgent makes an agent from a checked create body.
-func (w *world) newAgent(in object) (*agent, *answer) {
+func (w *world) newAgent(in object) *agent {
 	if in["name"] == nil {
 		in["name"] = adjectives[rand.IntN(len(adjectives))] + nouns[rand.IntN(len(nouns))]
 	}
@@ -266,35 +252,20 @@ func (w *world) newAgent(in object) (*agent, *answer) {
 	if kind == "" {
 		kind = typeV1
 	}
-	llm, problem := w.llmFor(in, kind)
-	if problem != nil {
-		return nil, problem
-	}
-	embedding, problem := w.embeddingOf(in)
-	if problem != nil {
-		return nil, problem
-	}
+	llm, embedding := w.llmFor(in, kind), w.embeddingOf(in)
 	if _, err := time.LoadLocation(text(in, "timezone")); err != nil {
-		a := crash()
-		return nil, &a
+		panic(crash())
 	}
 	a := &agent{row: w.newRow("agent")}
 	a.tags = texts(in, "tags")
 	blockIDs := texts(in, "block_ids")
 	for _, v := range get[[]any](in, "memory_blocks") { // stored even when the agent fails later on
 		b := blocks.fresh(w, v.(object))
-		if problem := makeBlock(w, nil, b); problem != nil {
-			return nil, problem
-		}
+		makeBlock(w, nil, b)
 		blockIDs = append(blockIDs, w.blocks.put(b).id)
 	}
-	names, problem := w.giveTools(a, in, kind)
-	if problem != nil {
-		return nil, problem
-	}
-	if problem := w.missingRelations(in); problem != nil {
-		return nil, problem
-	}
+	names := w.giveTools(a, in, kind)
+	w.missingRelations(in)
 	w.setBlocks(a, blockIDs)
 	a.setSecrets(secretsOf(in))
 
@@ -340,18 +311,15 @@ func (w *world) newAgent(in object) (*agent, *answer) {
 	if flag(in, "enable_sleeptime") && kind != "voice_convo_agent" {
 		w.sleeptime(a)
 	}
-	return a, nil
+	return a
 }
 
 // sleeptime makes the second agent that works on an agent's memory, and the group of both.
 func (w *world) sleeptime(a *agent) {
-	helper, problem := w.newAgent(object{
+	helper := w.newAgent(object{
 		"name": text(a.fields, "name") + "-sleeptime", "agent_type": "sleeptime_agent", "llm_config": maps.Clone(get[object](a.fields, "llm_config")),
 		"block_ids": list(a.links["block"]), "tags": list(a.tags),
 	})
-	if problem != nil {
-		return
-	}
 	g := w.newRow("group")
 	g.fields = with(sample("agents.create.sleeptime", "managed_group"), "id", g.id, "agent_ids", list([]string{helper.id}), "manager_agent_id", a.id)
 	w.groups.put(&g)
@@ -411,46 +379,34 @@ func (a *agent) setSecrets(values object) {
 }
 
 // missingRelations refuses references to folders and identities that do not exist.
-func (w *world) missingRelations(in object) *answer {
+func (w *world) missingRelations(in object) {
 	for _, name := range []string{"folder_ids", "source_ids"} {
 		for _, id := range texts(in, name) {
 			if w.folders.get(id) == nil {
-				return dangling("source", "sources", id)
+				dangling("source", "sources", id)
 			}
 		}
 	}
 	for _, id := range texts(in, "identity_ids") {
 		if w.identities.get(id) == nil {
-			return dangling("identity", "identities", id)
+			dangling("identity", "identities", id)
 		}
 	}
-	return nil
 }
 
 func updateAgent(w *world, c *call) answer {
 	a, in := w.agents.get(c.id), c.in
-	if problem := c.refused(); problem != nil {
-		return *problem
-	}
+	c.precheck()
 	if a == nil {
 		if in["model"] != nil {
-			if _, problem := w.modelFor(text(in, "model")); problem != nil {
-				return *problem
-			}
+			w.modelFor(text(in, "model"))
 		}
 		return notFound("Agent", c.id)
 	}
-	llm, problem := w.llmUpdate(a, in)
-	if problem != nil {
-		return *problem
-	}
-	embedding, problem := w.embeddingOf(in)
-	if problem != nil {
-		return *problem
-	}
+	llm, embedding := w.llmUpdate(a, in), w.embeddingOf(in)
 	for _, id := range texts(in, "tool_ids") {
 		if w.tools.get(id) == nil {
-			return *dangling("tool", "tools", id)
+			dangling("tool", "tools", id)
 		}
 	}
 	for _, id := range texts(in, "block_ids") {
@@ -458,10 +414,7 @@ func updateAgent(w *world, c *call) answer {
 			return crash()
 		}
 	}
-	if problem := w.missingRelations(in); problem != nil {
-		return *problem
-	}
-
+	w.missingRelations(in)
 	a.updated = w.now()
 	overlay(a.fields, pick(in, "name system description metadata project_id template_id base_template_id message_buffer_autoclear enable_sleeptime "+
 		"response_format last_run_duration_ms last_stop_reason timezone max_files_open per_file_view_window_char_limit")) // the real server forgets hidden
@@ -515,18 +468,11 @@ func (w *world) setLinks(a *agent, kind string, ids []string) {
 }
 
 func retrieveAgent(w *world, c *call) answer {
-	a := w.agents.get(c.id)
-	if a == nil {
-		return noAgent(c.id)
-	}
-	return ok(w.state(a, c.included()))
+	return ok(w.state(w.agents.must(c.id, noAgent(c.id)), c.included()))
 }
 
 func deleteAgent(w *world, c *call) answer {
-	a := w.agents.get(c.id)
-	if a == nil {
-		return notFound("Agent", c.id)
-	}
+	a := w.agents.must(c.id, notFound("Agent", c.id))
 	w.forget(a)
 	w.agents.drop(a.id) // its blocks stay
 	for _, g := range w.groups.where(func(g *row) bool { return g.fields["manager_agent_id"] == a.id }) {
@@ -567,17 +513,8 @@ func listAgents(w *world, c *call) answer {
 	return w.showAgents(w.filterAgents(c.q), c.q, l, c.included())
 }
 
-// showAgents sorts agents, cuts the page out and shows it.
 func (w *world) showAgents(rows []*agent, q object, l listing, in include) answer {
-	rows, problem := page(rows, w.agents.find, q, l)
-	if problem != nil {
-		return *problem
-	}
-	out := make([]any, len(rows))
-	for i, a := range rows {
-		out[i] = w.state(a, in)
-	}
-	return ok(out)
+	return show(rows, w.agents.find, q, l, func(a *agent) any { return w.state(a, in) })
 }
 
 // linkedAgents lists the agents that have a row of a kind, with the relations of the query. Unlike elsewhere a legacy client gets none unasked.

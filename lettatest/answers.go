@@ -25,10 +25,21 @@ func fail(status int, format string, args ...any) answer {
 	return answer{status: status, body: object{"detail": fmt.Sprintf(format, args...)}}
 }
 
-// refuse is fail for those who answer only when something is wrong.
-func refuse(status int, format string, args ...any) *answer {
-	a := fail(status, format, args...)
-	return &a
+// refuse ends a request: a handler that cannot go on panics with the answer, and dispatch sends it.
+func refuse(status int, format string, args ...any) { panic(fail(status, format, args...)) }
+
+// refused runs a part of a handler and returns how it was refused, if it was.
+func refused(f func()) (a answer, bad bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			a, bad = r.(answer)
+			if !bad {
+				panic(r)
+			}
+		}
+	}()
+	f()
+	return answer{}, false
 }
 
 func invalid(format string, args ...any) answer {
@@ -57,8 +68,8 @@ func duplicate(noun string) answer {
 }
 
 // dangling is a violated foreign key.
-func dangling(kind, table, id string) *answer {
-	return refuse(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
+func dangling(kind, table, id string) {
+	refuse(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
 		"'asyncpg.exceptions.ForeignKeyViolationError'>: insert or update on table \"%s_agents\" violates foreign key constraint "+
 		"\"%s_agents_%s_id_fkey\"\nDETAIL:  Key (%s_id)=(%s) is not present in table \"%s\".", table, table, kind, kind, id, table)
 }

@@ -56,12 +56,10 @@ var archives = &resource{
 }
 
 // embedded gives a new row the embedding that its request names.
-func embedded(w *world, c *call, r *row) *answer {
-	e, problem := w.embeddingOf(c.in)
-	if problem == nil && e != nil {
+func embedded(w *world, c *call, r *row) {
+	if e := w.embeddingOf(c.in); e != nil {
 		r.fields["embedding_config"] = e
 	}
-	return problem
 }
 
 var passages = &resource{
@@ -75,13 +73,9 @@ var passages = &resource{
 // linkRow attaches a row to the agent of the path, or detaches it. To detach what is not attached is no error.
 func linkRow(kind string, k *resource, attach bool) func(*world, *call) answer {
 	return withAgent(func(w *world, c *call, a *agent) answer {
-		r, problem := k.get(w, c.sub)
-		switch {
-		case r == nil && attach:
-			return problem
-		case attach:
-			a.link(kind, r.id)
-		default:
+		if attach {
+			a.link(kind, k.get(w, c.sub).id)
+		} else {
 			a.unlink(kind, c.sub)
 		}
 		return ok(null)
@@ -89,13 +83,7 @@ func linkRow(kind string, k *resource, attach bool) func(*world, *call) answer {
 }
 
 func withArchive(f func(*world, *call, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		v, problem := archives.get(w, c.id)
-		if v == nil {
-			return problem
-		}
-		return f(w, c, v)
-	}
+	return func(w *world, c *call) answer { return f(w, c, archives.get(w, c.id)) }
 }
 
 // newPassage stores a text in an archive.
@@ -126,17 +114,13 @@ func createPassages(w *world, c *call, v *row) answer {
 }
 
 func deletePassage(w *world, c *call) answer {
-	if w.passages.get(c.sub) == nil {
-		return fail(http.StatusNotFound, "Agent passage with id %s not found in database.", c.sub)
-	}
+	w.passages.must(c.sub, fail(http.StatusNotFound, "Agent passage with id %s not found in database.", c.sub))
 	w.passages.drop(c.sub)
 	return answer{status: http.StatusNoContent}
 }
 
 func deleteAgentPassage(w *world, c *call) answer {
-	if w.passages.get(c.sub) == nil {
-		return fail(http.StatusNotFound, "Passage with id %s not found in database.", c.sub)
-	}
+	w.passages.must(c.sub, fail(http.StatusNotFound, "Passage with id %s not found in database.", c.sub))
 	w.passages.drop(c.sub)
 	return ok(object{"message": "Memory id=" + c.sub + " successfully deleted"})
 }
@@ -214,11 +198,7 @@ func searchAgentPassages(w *world, c *call, a *agent) answer {
 func searchPassages(w *world, c *call) answer {
 	rows := w.passages.rows
 	if id := text(c.in, "agent_id"); id != "" {
-		a := w.agents.get(id)
-		if a == nil {
-			return noAgent(id)
-		}
-		rows = w.passagesOf(a)
+		rows = w.passagesOf(w.agents.must(id, noAgent(id)))
 	} else if id := text(c.in, "archive_id"); id != "" {
 		rows = w.passages.where(func(p *row) bool { return p.fields["archive_id"] == id })
 	}

@@ -37,13 +37,13 @@ var blocks = &resource{
 	},
 	blank:  "description hidden tags", // the tags of a row are shown
 	list:   listing{asc: true},
-	making: func(w *world, c *call, b *row) *answer { return makeBlock(w, c, b) },
-	change: func(w *world, c *call, b *row) *answer {
+	making: makeBlock,
+	change: func(w *world, c *call, b *row) {
 		if c.in["tags"] != nil {
 			b.tags = replace(b.tags, texts(c.in, "tags"))
 		}
+		makeBlock(w, c, b)
 		w.changedBlock(b)
-		return makeBlock(w, c, b)
 	},
 	show: func(_ *world, b *row) any {
 		o := with(b.shown(), "tags", list(b.tags))
@@ -69,9 +69,9 @@ var blocks = &resource{
 }
 
 // makeBlock is what the server does to the fields of every block that is written.
-func makeBlock(_ *world, _ *call, b *row) *answer {
+func makeBlock(_ *world, _ *call, b *row) {
 	if n := get[int](b.fields, "limit"); n > math.MaxInt32 || n < math.MinInt32 {
-		return refuse(http.StatusInternalServerError, "A database error occurred.")
+		refuse(http.StatusInternalServerError, "A database error occurred.")
 	}
 	if b.fields["description"] == nil {
 		switch text(b.fields, "label") {
@@ -82,7 +82,6 @@ func makeBlock(_ *world, _ *call, b *row) *answer {
 		}
 	}
 	b.fields["value"] = strings.ReplaceAll(text(b.fields, "value"), "\x00", "")
-	return nil
 }
 
 // users is the number of agents that have a block.
@@ -123,10 +122,7 @@ func listBlocks(w *world, c *call) answer {
 	}
 	// Counting joins the agents: sorted by id, though the cursor goes by time; without lt, or eq with 0, blocks of no agent do not take part.
 	rows = slices.DeleteFunc(rows, func(b *row) bool { return w.users(b.id) == 0 && !less && !slices.Contains(exact, any(0)) })
-	rows, problem := page(rows, w.blocks.find, with(maps.Clone(q), "limit", 0), blocks.list)
-	if problem != nil {
-		return *problem
-	}
+	rows = page(rows, w.blocks.find, with(maps.Clone(q), "limit", 0), blocks.list)
 	byID := &resource{rows: blocks.rows, show: blocks.show, list: listing{asc: true, byID: true, fixed: true}}
 	slices.SortFunc(rows, func(a, b *row) int { return strings.Compare(a.id, b.id) })
 	return byID.page(w, pick(q, "limit"), rows)
@@ -144,10 +140,7 @@ func countBlocks(w *world, c *call) answer {
 // withBlock finds an agent and the block of it that the path names by its label or its id.
 func withBlock(f func(*world, *call, *agent, *row) answer) func(*world, *call) answer {
 	return func(w *world, c *call) answer {
-		a := w.agents.get(c.id)
-		if a == nil {
-			return notFound("Agent", c.id)
-		}
+		a := w.agents.must(c.id, notFound("Agent", c.id))
 		for _, id := range a.links["block"] {
 			if b := w.blocks.get(id); b.id == c.sub || b.fields["label"] == c.sub && c.params["block_id"] == "" {
 				return f(w, c, a, b)
@@ -160,19 +153,14 @@ func withBlock(f func(*world, *call, *agent, *row) answer) func(*world, *call) a
 func updateAgentBlock(w *world, c *call, _ *agent, b *row) answer {
 	tags := b.tags
 	overlay(b.fields, c.in)
-	if problem := makeBlock(w, c, b); problem != nil {
-		return *problem
-	}
+	makeBlock(w, c, b)
 	b.tags = tags
 	w.changedBlock(b)
 	return ok(blocks.view(w, b))
 }
 
 func listAgentBlocks(w *world, c *call) answer {
-	a := w.agents.get(c.id)
-	if a == nil {
-		return notFound("Agent", c.id)
-	}
+	a := w.agents.must(c.id, notFound("Agent", c.id))
 	rows := w.blocks.where(func(b *row) bool { return a.linked("block", b.id) })
 	newest := *blocks
 	newest.list = listing{}
@@ -204,12 +192,8 @@ func (w *world) replaceBlocks(a *agent, want []string) {
 }
 
 func attachBlock(w *world, c *call) answer {
-	a, b := w.agents.get(c.id), w.blocks.get(c.sub)
+	a, b := w.agents.must(c.id, notFound("Agent", c.id)), blocks.get(w, c.sub)
 	switch {
-	case a == nil:
-		return notFound("Agent", c.id)
-	case b == nil:
-		return notFound("Block", c.sub)
 	case a.linked("block", b.id):
 	case w.sameLabel(a.links["block"], b):
 		return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) duplicate key value violates unique constraint "+

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/letta-go/letta/lettatest/internal/check"
 )
 
 var conversationRoutes = []route{
@@ -80,21 +78,11 @@ func noConversation(id string) answer {
 }
 
 func withConversation(f func(*world, *call, *conversation) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		v := w.conversations.get(c.id)
-		if v == nil {
-			return noConversation(c.id)
-		}
-		return f(w, c, v)
-	}
+	return func(w *world, c *call) answer { return f(w, c, w.conversations.must(c.id, noConversation(c.id))) }
 }
 
 // set stores what a create or an update sets.
-func (v *conversation) set(in object) *answer {
-	if h := text(in, "model"); !check.IsHandle(h) {
-		a := invalid("The model handle should be in the format provider/model-name")
-		return &a
-	}
+func (v *conversation) set(in object) {
 	overlay(v.fields, pick(in, "summary model"))
 	if settings := get[object](in, "model_settings"); settings != nil {
 		llm := object{"model_endpoint_type": settings["provider_type"]}
@@ -104,19 +92,13 @@ func (v *conversation) set(in object) *answer {
 	if t := get[time.Time](in, "last_message_at"); !t.IsZero() {
 		v.lastMessage = t
 	}
-	return nil
 }
 
 func createConversation(w *world, c *call) answer {
-	a := w.agents.get(text(c.q, "agent_id"))
-	if a == nil {
-		return fail(http.StatusNotFound, "Agent not found")
-	}
+	c.precheck()
+	a := w.agents.must(text(c.q, "agent_id"), fail(http.StatusNotFound, "Agent not found"))
 	v := w.newConversation(a)
-	if problem := v.set(c.in); problem != nil {
-		w.conversations.drop(v.id)
-		return *problem
-	}
+	v.set(c.in)
 	isolated := []any{}
 	for _, label := range texts(c.in, "isolated_block_labels") {
 		for _, id := range a.links["block"] {
@@ -130,9 +112,8 @@ func createConversation(w *world, c *call) answer {
 }
 
 func updateConversation(w *world, c *call, v *conversation) answer {
-	if problem := v.set(c.in); problem != nil {
-		return *problem
-	}
+	c.precheck()
+	v.set(c.in)
 	v.updated = w.now()
 	return ok(v.state(false))
 }
@@ -149,15 +130,7 @@ func listConversations(w *world, c *call) answer {
 	if by := text(c.q, "order_by"); by == "last_message_at" || by == "last_run_completion" {
 		l.by = func(r *row) time.Time { return w.conversations.get(r.id).lastMessage }
 	}
-	rows, problem := page(rows, w.conversations.find, c.q, l)
-	if problem != nil {
-		return *problem
-	}
-	out := []any{}
-	for _, v := range rows {
-		out = append(out, v.state(false))
-	}
-	return ok(out)
+	return show(rows, w.conversations.find, c.q, l, func(v *conversation) any { return v.state(false) })
 }
 
 func forkConversation(w *world, c *call) answer {
@@ -169,10 +142,7 @@ func forkConversation(w *world, c *call) answer {
 	if from != nil {
 		id = from.agent
 	}
-	a := w.agents.get(id)
-	if a == nil {
-		return fail(http.StatusNotFound, "Agent not found")
-	}
+	a := w.agents.must(id, fail(http.StatusNotFound, "Agent not found"))
 	context, v := a.messages, w.newConversation(a)
 	if from != nil {
 		context = from.messages
@@ -186,10 +156,7 @@ func forkConversation(w *world, c *call) answer {
 func listConversationMessages(w *world, c *call) answer {
 	asc := c.q["order"] == "asc"
 	if id := c.direct(text(c.q, "agent_id")); id != "" {
-		a := w.agents.get(id)
-		if a == nil {
-			return fail(http.StatusNotFound, "Agent not found")
-		}
+		a := w.agents.must(id, fail(http.StatusNotFound, "Agent not found"))
 		return w.showMessages(of(a.history, "default"), c.q, asc, false, noCursor(id))
 	}
 	var all []*message
@@ -207,11 +174,7 @@ func attachConversation(w *world, c *call) answer {
 		}
 	}
 	if id != "" {
-		r, problem := w.run(id)
-		if r == nil {
-			return problem
-		}
-		return r.replay(c.in)
+		return w.run(id).replay(c.in)
 	}
 	runs := w.activeRuns(c.scope(text(c.in, "agent_id")))
 	switch {
@@ -249,24 +212,18 @@ func cancelConversation(w *world, c *call) answer {
 }
 
 // context finds what a compaction or a recompilation is about.
-func (w *world) context(c *call) (*agent, *conversation, answer) {
+func (w *world) context(c *call) (*agent, *conversation) {
 	if id := c.direct(text(c.in, "agent_id")); id != "" {
-		return w.agents.get(id), nil, noAgent(id)
+		return w.agents.must(id, noAgent(id)), nil
 	}
-	v := w.conversations.get(c.id)
-	if v == nil {
-		return nil, nil, noConversation(c.id)
-	}
-	return w.agents.get(v.agent), v, answer{}
+	v := w.conversations.must(c.id, noConversation(c.id))
+	return w.agents.get(v.agent), v
 }
 
 func compactConversation(w *world, c *call) answer {
-	a, v, problem := w.context(c)
+	a, v := w.context(c)
 	mode := text(get[object](c.in, "compaction_settings"), "mode")
-	switch {
-	case a == nil:
-		return problem
-	case v == nil:
+	if v == nil {
 		return w.compact(a, &a.messages, "", mode)
 	}
 	before := len(a.history)
@@ -276,10 +233,7 @@ func compactConversation(w *world, c *call) answer {
 }
 
 func recompileConversation(w *world, c *call) answer {
-	a, v, problem := w.context(c)
-	if a == nil {
-		return problem
-	}
+	a, v := w.context(c)
 	prompt, in := w.compile(a, w.now()), a.messages
 	if v != nil {
 		in = v.messages

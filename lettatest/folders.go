@@ -41,16 +41,14 @@ var folders = &resource{
 	sample: func() object { return sample("folders.create") },
 	blank:  "description instructions metadata",
 	list:   listing{noun: "Source"},
-	making: func(w *world, c *call, r *row) *answer {
+	making: func(w *world, c *call, r *row) {
 		if c.in["embedding"] == nil && c.in["embedding_config"] == nil {
-			a := invalid("Must specify either embedding or embedding_config in request")
-			return &a
+			panic(invalid("Must specify either embedding or embedding_config in request"))
 		}
 		if slices.ContainsFunc(w.folders.rows, func(f *row) bool { return f.fields["name"] == r.fields["name"] }) {
-			a := duplicate("Source")
-			return &a
+			panic(duplicate("Source"))
 		}
-		return embedded(w, c, r)
+		embedded(w, c, r)
 	},
 	deleted: null,
 	gone: func(w *world, r *row) {
@@ -71,13 +69,7 @@ var files = &resource{
 }
 
 func withFolder(f func(*world, *call, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		r, problem := folders.get(w, c.id)
-		if r == nil {
-			return problem
-		}
-		return f(w, c, r)
-	}
+	return func(w *world, c *call) answer { return f(w, c, folders.get(w, c.id)) }
 }
 
 func (w *world) filesIn(folder string) []*row {
@@ -168,19 +160,11 @@ func listFiles(w *world, c *call, folder *row) answer {
 }
 
 func retrieveFile(w *world, c *call) answer {
-	f := w.files.get(c.sub)
-	if f == nil {
-		return crash()
-	}
-	return ok(shownFile(c, f))
+	return ok(shownFile(c, w.files.must(c.sub, crash())))
 }
 
 func deleteFile(w *world, c *call) answer {
-	f, problem := files.get(w, c.sub)
-	if f == nil {
-		return problem
-	}
-	w.dropFile(f)
+	w.dropFile(files.get(w, c.sub))
 	return answer{status: http.StatusNoContent}
 }
 
@@ -195,15 +179,8 @@ func (w *world) dropFile(f *row) {
 }
 
 func listFolderAgents(w *world, c *call, folder *row) answer {
-	rows, problem := page(w.agents.where(func(a *agent) bool { return a.linked("source", folder.id) }), w.agents.find, c.q, listing{})
-	if problem != nil {
-		return *problem
-	}
-	out := []any{}
-	for _, a := range rows {
-		out = append(out, a.id)
-	}
-	return ok(out)
+	rows := w.agents.where(func(a *agent) bool { return a.linked("source", folder.id) })
+	return show(rows, w.agents.find, c.q, listing{}, func(a *agent) any { return a.id })
 }
 
 func listFolderPassages(w *world, c *call, folder *row) answer {
@@ -252,10 +229,7 @@ func (w *world) attach(a *agent, folder string) {
 }
 
 func attachFolder(w *world, c *call, a *agent) answer {
-	r, problem := folders.get(w, c.sub)
-	if r == nil {
-		return problem
-	}
+	r := folders.get(w, c.sub)
 	if !a.linked("source", r.id) {
 		a.link("source", r.id) // and it stays so, even if its files are refused
 		for _, f := range w.filesIn(r.id) {
@@ -313,10 +287,7 @@ func listAgentFiles(w *world, c *call, a *agent) answer {
 	if !given {
 		limit = l.limit
 	}
-	all, problem := page(rows, func(id string) *row { return open[id] }, with(q, "limit", limit+1), l)
-	if problem != nil {
-		return *problem
-	}
+	all := page(rows, func(id string) *row { return open[id] }, with(q, "limit", limit+1), l)
 	shown, more := []any{}, len(all) > limit
 	for _, r := range all[:min(limit, len(all))] {
 		shown = append(shown, r.fields)
@@ -330,21 +301,15 @@ func listAgentFiles(w *world, c *call, a *agent) answer {
 
 // openFile says which files had to be closed to make room: none, here.
 func openFile(w *world, c *call, a *agent) answer {
-	f := w.files.get(c.sub)
-	if f == nil {
-		return fail(http.StatusNotFound, "File with id=%s not found", c.sub)
-	}
+	f := w.files.must(c.sub, fail(http.StatusNotFound, "File with id=%s not found", c.sub))
 	w.openFile(a, f)
 	a.opened.get(f.id).fields["is_open"] = true
 	return ok([]any{})
 }
 
 func closeFile(_ *world, c *call, a *agent) answer {
-	r := a.opened.get(c.sub)
-	if r == nil {
-		return fail(http.StatusNotFound, "FileAgent(agent_id=%s, file_id=%s) not found in org %s", a.id, c.sub, orgID)
-	}
-	r.fields["is_open"] = false
+	missing := fail(http.StatusNotFound, "FileAgent(agent_id=%s, file_id=%s) not found in org %s", a.id, c.sub, orgID)
+	a.opened.must(c.sub, missing).fields["is_open"] = false
 	return ok(object{"message": "File id=" + c.sub + " successfully closed"})
 }
 

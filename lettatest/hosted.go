@@ -71,17 +71,11 @@ func listSchedules(w *world, _ *call, a *agent) answer {
 }
 
 func retrieveSchedule(w *world, c *call, _ *agent) answer {
-	r := w.schedules.get(c.sub)
-	if r == nil {
-		return fail(http.StatusNotFound, "Scheduled message not found")
-	}
-	return ok(r.fields)
+	return ok(w.schedules.must(c.sub, fail(http.StatusNotFound, "Scheduled message not found")).fields)
 }
 
 func deleteSchedule(w *world, c *call, _ *agent) answer {
-	if w.schedules.get(c.sub) == nil {
-		return fail(http.StatusNotFound, "Scheduled message not found")
-	}
+	w.schedules.must(c.sub, fail(http.StatusNotFound, "Scheduled message not found"))
 	w.schedules.drop(c.sub)
 	return ok(object{"success": true})
 }
@@ -89,8 +83,8 @@ func deleteSchedule(w *world, c *call, _ *agent) answer {
 // createTemplate keeps the agent that a template is made of.
 func createTemplate(w *world, c *call) answer {
 	agent := text(c.in, "agent_id")
-	if text(c.in, "type") == "agent" && w.agents.get(agent) == nil {
-		return noAgent(agent)
+	if text(c.in, "type") == "agent" {
+		w.agents.must(agent, noAgent(agent))
 	}
 	r := w.newRow("template")
 	name := text(c.in, "name")
@@ -127,10 +121,7 @@ func agentOfTemplate(w *world, t *row, c *call) answer {
 		with(in, "llm_config", get[object](from.fields, "llm_config"), "system", from.fields["system"], "tool_ids", list(from.links["tool"]),
 			"include_base_tools", false)
 	}
-	a, problem := w.newAgent(in)
-	if problem != nil {
-		return *problem
-	}
+	a := w.newAgent(in)
 	return answer{status: http.StatusCreated, body: object{"agent_ids": []any{a.id}, "deployment_id": newID("deployment"), "group_id": nil}}
 }
 
@@ -159,9 +150,7 @@ func listTokens(w *world, c *call) answer {
 }
 
 func deleteToken(w *world, c *call) answer {
-	if w.tokens.get(c.id) == nil {
-		return fail(http.StatusNotFound, "Token not found")
-	}
+	w.tokens.must(c.id, fail(http.StatusNotFound, "Token not found"))
 	w.tokens.drop(c.id)
 	return answer{status: http.StatusNoContent}
 }

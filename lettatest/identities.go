@@ -23,7 +23,7 @@ var (
 		{op: "DELETE /v1/identities/{identity_id}", handle: identities.remove},
 		{op: "GET /v1/identities/{identity_id}/agents | AgentListParams", handle: linkedAgents("identity")},
 		{op: "GET /v1/identities/{identity_id}/blocks | agents.BlockListParams", handle: func(w *world, c *call) answer {
-			have := texts(w.identities.get(c.id).shown(), "block_ids")
+			have := texts(identities.get(w, c.id).fields, "block_ids")
 			return blocks.page(w, c.q, w.blocks.where(func(b *row) bool { return slices.Contains(have, b.id) }))
 		}},
 	}
@@ -66,12 +66,10 @@ var identities = &resource{
 	sample:  func() object { return with(sample("x.identities.create"), "properties", []any{}) },
 	blank:   "project_id",
 	filters: map[string]filter{"name": contains("name")},
-	making: func(w *world, _ *call, r *row) *answer {
+	making: func(w *world, _ *call, r *row) {
 		if w.identityKeyed(r.fields["identifier_key"]) != nil {
-			a := duplicate("Identity")
-			return &a
+			panic(duplicate("Identity"))
 		}
-		return nil
 	},
 	deleted: null,
 	gone: func(w *world, r *row) {
@@ -102,11 +100,8 @@ func upsertIdentity(w *world, c *call) answer {
 
 // setProperties replaces the properties of an identity. Its body is a bare list.
 func setProperties(w *world, c *call) answer {
-	r, problem := identities.get(w, c.id)
+	r := identities.get(w, c.id)
 	var properties []any
-	if r == nil {
-		return problem
-	}
 	if readJSON(c.raw, &properties) == nil {
 		r.fields["properties"] = properties
 	}
@@ -121,11 +116,10 @@ var groups = &resource{
 	},
 	blank:   "manager_agent_id",
 	filters: map[string]filter{"show_hidden_groups": always},
-	making: func(_ *world, c *call, r *row) *answer {
+	making: func(_ *world, c *call, r *row) {
 		config := get[object](c.in, "manager_config")
 		overlay(r.fields, pick(config, "manager_type manager_agent_id termination_token max_turns sleeptime_agent_frequency max_message_buffer_length "+
 			"min_message_buffer_length"))
-		return nil
 	},
 	deleted: object{"message": "Group deleted"},
 }

@@ -45,17 +45,11 @@ var servers = &resource{
 }
 
 func withServer(f func(*world, *call, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		s, problem := servers.get(w, c.id)
-		if s == nil {
-			return problem
-		}
-		return f(w, c, s)
-	}
+	return func(w *world, c *call) answer { return f(w, c, servers.get(w, c.id)) }
 }
 
 // configured is the JSON form of a server with a configuration. Addresses that are not public are refused.
-func (c *call) configured(s *row, config object) *answer {
+func (c *call) configured(s *row, config object) {
 	kind := text(config, "mcp_server_type")
 	if address, ok := config["server_url"].(string); ok {
 		u, err := url.Parse(address)
@@ -63,8 +57,7 @@ func (c *call) configured(s *row, config object) *answer {
 			u = &url.URL{}
 		}
 		if ip := net.ParseIP(u.Hostname()); ip != nil && (ip.IsLoopback() || ip.IsPrivate()) || u.Hostname() == "localhost" {
-			a := c.bad("Non-public IP not allowed: "+u.Hostname(), "body", "config", kind, "server_url")
-			return &a
+			c.bad("Non-public IP not allowed: "+u.Hostname(), "body", "config", kind, "server_url")
 		}
 	}
 	o := sample(map[string]string{
@@ -78,16 +71,13 @@ func (c *call) configured(s *row, config object) *answer {
 		o["auth_token"] = "Bearer " + token
 	}
 	s.fields = o
-	return nil
 }
 
 func createServer(w *world, c *call) answer {
 	config := get[object](c.in, "config")
 	s := w.newRow("mcp_server")
 	s.fields = object{"server_name": c.in["server_name"]}
-	if problem := c.configured(&s, config); problem != nil {
-		return *problem
-	}
+	c.configured(&s, config)
 	for _, other := range w.servers.rows {
 		if other.fields["server_name"] == s.fields["server_name"] {
 			return duplicate("MCPServer")
@@ -99,17 +89,12 @@ func createServer(w *world, c *call) answer {
 }
 
 func updateServer(w *world, c *call) answer {
-	s, problem := servers.get(w, c.id)
-	if s == nil {
-		return problem
-	}
+	s := servers.get(w, c.id)
 	if name := c.in["server_name"]; name != nil {
 		s.fields["server_name"] = name
 	}
 	if config := get[object](c.in, "config"); config != nil {
-		if problem := c.configured(s, config); problem != nil {
-			return *problem
-		}
+		c.configured(s, config)
 	}
 	return ok(s.shown())
 }
@@ -170,11 +155,7 @@ func (w *world) sync(s *row) (deleted, updated, added []any) {
 }
 
 func retrieveServerTool(w *world, c *call, _ *row) answer {
-	t := w.tools.get(c.sub)
-	if t == nil {
-		return crash()
-	}
-	return ok(t.shown())
+	return ok(w.tools.must(c.sub, crash()).shown())
 }
 
 func refreshServer(w *world, _ *call, s *row) answer {
@@ -202,10 +183,7 @@ func (w *world) serverFunction(t *row) func(string) (string, error) {
 }
 
 func runServerTool(w *world, c *call, _ *row) answer {
-	t := w.tools.get(c.sub)
-	if t == nil {
-		return crash()
-	}
+	t := w.tools.must(c.sub, crash())
 	run, args := w.serverFunction(t), maps.Clone(get[object](c.in, "args"))
 	if args == nil {
 		args = object{}

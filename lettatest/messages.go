@@ -281,10 +281,7 @@ func of(all []*message, conversation string) []*message {
 }
 
 func listAgentMessages(w *world, c *call) answer {
-	a := w.agents.get(c.id)
-	if a == nil {
-		return fail(http.StatusNotFound, "Agent not found")
-	}
+	a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
 	return w.showMessages(of(a.history, text(c.q, "conversation_id")), c.q, c.q["order"] == "asc", false, noCursor(a.id))
 }
 
@@ -293,18 +290,11 @@ func listMessages(w *world, c *call) answer {
 }
 
 func retrieveMessage(w *world, c *call) answer {
-	m := w.messages.get(c.id)
-	if m == nil {
-		return fail(http.StatusNotFound, "Message with id %s not found.", c.id)
-	}
-	return ok(m.views(true))
+	return ok(w.messages.must(c.id, fail(http.StatusNotFound, "Message with id %s not found.", c.id)).views(true))
 }
 
 func resetMessages(w *world, c *call) answer {
-	a := w.agents.get(c.id)
-	if a == nil {
-		return notFound("Agent", c.id)
-	}
+	a := w.agents.must(c.id, notFound("Agent", c.id))
 	a.messages, a.updated = slices.Clone(a.messages[:min(1, len(a.messages))]), w.now()
 	return ok(w.state(a, everything()))
 }

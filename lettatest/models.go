@@ -95,37 +95,36 @@ func listEmbeddingModels(w *world, _ *call) answer {
 }
 
 // modelFor finds a model; its window is capped as the real server's default does.
-func (w *world) modelFor(handle string) (object, *answer) {
+func (w *world) modelFor(handle string) object {
 	for _, m := range w.models {
 		if m["handle"] == handle {
-			return with(maps.Clone(m), "context_window", min(m["context_window"].(int), 128000)), nil
+			return with(maps.Clone(m), "context_window", min(m["context_window"].(int), 128000))
 		}
 	}
-	return nil, refuse(http.StatusNotFound, "NOT_FOUND: Handle %s not found, must be one of []", handle)
+	panic(fail(http.StatusNotFound, "NOT_FOUND: Handle %s not found, must be one of []", handle))
 }
 
-func (w *world) embeddingFor(handle string) (object, *answer) {
+func (w *world) embeddingFor(handle string) object {
 	for _, m := range w.embedder {
 		if m["handle"] == handle {
-			return maps.Clone(m), nil
+			return maps.Clone(m)
 		}
 	}
-	a := invalid("Embedding model %s not found", handle)
-	return nil, &a
+	panic(invalid("Embedding model %s not found", handle))
 }
 
 // embeddingOf is the embedding that a body names, by its handle or in full; nil for none.
-func (w *world) embeddingOf(in object) (object, *answer) {
+func (w *world) embeddingOf(in object) object {
 	if full := get[object](in, "embedding_config"); full != nil {
 		o := sample("agents.create", "embedding_config")
 		maps.Copy(o, nulls("embedding_endpoint handle"))
 		overlay(o, full)
-		return o, nil
+		return o
 	}
 	if h := text(in, "embedding"); h != "" {
 		return w.embeddingFor(h)
 	}
-	return nil, nil
+	return nil
 }
 
 // llmOf is a model configuration that a body spells out; nil for none.
@@ -140,17 +139,13 @@ func llmOf(in object) object {
 }
 
 // llmFor works out the model configuration of a new agent.
-func (w *world) llmFor(in object, kind string) (object, *answer) {
+func (w *world) llmFor(in object, kind string) object {
 	llm := llmOf(in)
 	if llm == nil {
 		if in["model"] == nil {
-			a := invalid("Must specify either model or llm_config in request")
-			return nil, &a
+			panic(invalid("Must specify either model or llm_config in request"))
 		}
-		var problem *answer
-		if llm, problem = w.modelFor(text(in, "model")); problem != nil {
-			return nil, problem
-		}
+		llm = w.modelFor(text(in, "model"))
 		for from, to := range map[string]string{
 			"context_window_limit": "context_window", "max_tokens": "max_tokens", "max_reasoning_tokens": "max_reasoning_tokens",
 			"enable_reasoner": "enable_reasoner",
@@ -160,8 +155,7 @@ func (w *world) llmFor(in object, kind string) (object, *answer) {
 			}
 		}
 		if n := get[int](in, "max_reasoning_tokens"); in["max_reasoning_tokens"] != nil && (in["max_tokens"] == nil || n > get[int](in, "max_tokens")) {
-			a := invalid("Max reasoning tokens (%d) must be less than max tokens (%s)", n, check.Repr(in["max_tokens"]))
-			return nil, &a
+			panic(invalid("Max reasoning tokens (%d) must be less than max tokens (%s)", n, check.Repr(in["max_tokens"])))
 		}
 	}
 	applySettings(llm, get[object](in, "model_settings"))
@@ -178,11 +172,11 @@ func (w *world) llmFor(in object, kind string) (object, *answer) {
 	if kind == typeV1 {
 		llm["max_reasoning_tokens"] = 0
 	}
-	return llm, nil
+	return llm
 }
 
 // llmUpdate works out the model configuration that an update sets; nil leaves it alone.
-func (w *world) llmUpdate(a *agent, in object) (object, *answer) {
+func (w *world) llmUpdate(a *agent, in object) object {
 	current := get[object](a.fields, "llm_config")
 	_, tokensSet := in["max_tokens"]
 	llm := llmOf(in)
@@ -191,10 +185,7 @@ func (w *world) llmUpdate(a *agent, in object) (object, *answer) {
 		if in["model"] == nil {
 			handle = text(current, "handle")
 		}
-		var problem *answer
-		if llm, problem = w.modelFor(handle); problem != nil {
-			return nil, problem
-		}
+		llm = w.modelFor(handle)
 		if in["context_window_limit"] != nil {
 			llm["context_window"] = in["context_window_limit"]
 		}
@@ -217,7 +208,7 @@ func (w *world) llmUpdate(a *agent, in object) (object, *answer) {
 		}
 		llm["parallel_tool_calls"] = in["parallel_tool_calls"]
 	}
-	return llm, nil
+	return llm
 }
 
 // applySettings puts model settings into a model configuration. What they leave out goes back to the default of settings.

@@ -19,11 +19,11 @@ type resource struct {
 	list    listing
 	filters map[string]filter // by parameter; others must equal the member of that name
 	show    func(*world, *row) any
-	making  func(*world, *call, *row) *answer // before a new row is stored
-	change  func(*world, *call, *row) *answer // after an update
-	gone    func(*world, *row)                // after a delete
-	unknown int                               // the status of deleting what is not there; 404 if it is 0
-	deleted any                               // the answer to a delete; nil: 204 without a body
+	making  func(*world, *call, *row) // before a new row is stored
+	change  func(*world, *call, *row) // after an update
+	gone    func(*world, *row)        // after a delete
+	unknown int                       // the status of deleting what is not there; 404 if it is 0
+	deleted any                       // the answer to a delete; nil: 204 without a body
 }
 
 // A filter tells whether a row passes.
@@ -47,9 +47,7 @@ func (k *resource) view(w *world, r *row) any {
 	return r.shown()
 }
 
-func (k *resource) get(w *world, id string) (*row, answer) {
-	return k.rows(w).get(id), notFound(k.noun, id)
-}
+func (k *resource) get(w *world, id string) *row { return k.rows(w).must(id, notFound(k.noun, id)) }
 
 // fresh is a new row that a body describes, not stored yet.
 func (k *resource) fresh(w *world, in object) *row {
@@ -67,42 +65,29 @@ func (k *resource) fresh(w *world, in object) *row {
 func (k *resource) create(w *world, c *call) answer {
 	r := k.fresh(w, c.in)
 	if k.making != nil {
-		if problem := k.making(w, c, r); problem != nil {
-			return *problem
-		}
+		k.making(w, c, r)
 	}
 	return ok(k.view(w, k.rows(w).put(r)))
 }
 
 func (k *resource) retrieve(w *world, c *call) answer {
-	r, problem := k.get(w, c.id)
-	if r == nil {
-		return problem
-	}
-	return ok(k.view(w, r))
+	return ok(k.view(w, k.get(w, c.id)))
 }
 
 func (k *resource) update(w *world, c *call) answer {
-	r, problem := k.get(w, c.id)
-	if r == nil {
-		return problem
-	}
+	r := k.get(w, c.id)
 	overlay(r.fields, c.in)
 	r.updated = w.now()
 	if k.change != nil {
-		if problem := k.change(w, c, r); problem != nil {
-			return *problem
-		}
+		k.change(w, c, r)
 	}
 	return ok(k.view(w, r))
 }
 
 func (k *resource) remove(w *world, c *call) answer {
-	r, problem := k.get(w, c.id)
-	if r == nil {
-		problem.status = cmp.Or(k.unknown, problem.status)
-		return problem
-	}
+	missing := notFound(k.noun, c.id)
+	missing.status = cmp.Or(k.unknown, missing.status)
+	r := k.rows(w).must(c.id, missing)
 	k.rows(w).drop(r.id)
 	if k.gone != nil {
 		k.gone(w, r)
@@ -134,17 +119,9 @@ func (k *resource) filtered(w *world, q object) []*row {
 
 func (k *resource) index(w *world, c *call) answer { return k.page(w, c.q, k.filtered(w, c.q)) }
 
-// page cuts a page out of rows and shows it.
+// page answers with a page of rows.
 func (k *resource) page(w *world, q object, rows []*row) answer {
-	rows, problem := page(rows, k.rows(w).find, q, k.list)
-	if problem != nil {
-		return *problem
-	}
-	out := []any{}
-	for _, r := range rows {
-		out = append(out, k.view(w, r))
-	}
-	return ok(out)
+	return show(rows, k.rows(w).find, q, k.list, func(r *row) any { return k.view(w, r) })
 }
 
 func (k *resource) count(w *world, c *call) answer { return ok(len(k.filtered(w, c.q))) }

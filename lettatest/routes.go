@@ -133,7 +133,14 @@ func find(method, path string) (found *route, c *call, allow string) {
 }
 
 // dispatch is the way of a request to its operation: password, path, user, checks.
-func (w *world) dispatch(r *http.Request, body *payload) answer {
+func (w *world) dispatch(r *http.Request, body *payload) (out answer) {
+	if a, bad := refused(func() { out = w.decide(r, body) }); bad {
+		return a
+	}
+	return out
+}
+
+func (w *world) decide(r *http.Request, body *payload) answer {
 	p := r.URL.Path
 	if w.password != "" && strings.TrimSuffix(p, "/") != "/v1/health" &&
 		r.Header.Get("Authorization") != "Bearer "+w.password && r.Header.Get("X-Bare-Password") != "password "+w.password {
@@ -150,21 +157,17 @@ func (w *world) dispatch(r *http.Request, body *payload) answer {
 	}
 	c.Request, c.payload, c.world = r, body, w
 	if rt.json {
-		if a := c.decode(); a != nil {
-			return *a
-		}
+		c.decode()
 	}
 	if user := r.Header.Get("User_id"); r.Header["User_id"] != nil && !check.IsID("user", user) {
 		return invalid("Invalid user ID format: %s. Expected format: 'user-<uuid4>'", user)
 	}
-	if a := c.check(rt); a != nil {
-		return *a
-	}
+	c.check(rt)
 	return rt.handle(w, c)
 }
 
 // check checks the path, the query and the body, and reports all that is wrong at once.
-func (c *call) check(rt *route) *answer {
+func (c *call) check(rt *route) {
 	for _, name := range slices.Sorted(maps.Keys(c.params)) {
 		id := c.params[name]
 		switch kind := kinds[name]; {
@@ -195,7 +198,7 @@ func (c *call) check(rt *route) *answer {
 	if rule := bounds[rt.op]; rule != nil {
 		rule(c)
 	}
-	return c.wrong()
+	c.wrong()
 }
 
 // bounds are the rules of single operations.
@@ -224,34 +227,33 @@ func labelAndName(c *call) {
 	}
 }
 
-func (c *call) wrong() *answer {
-	if !c.errs.Any() {
-		return nil
+// wrong ends a request in which something is wrong.
+func (c *call) wrong() {
+	if c.errs.Any() {
+		panic(wrong(&c.errs))
 	}
-	a := wrong(&c.errs)
-	return &a
 }
 
-// bad is a 422 about a field that a handler refuses.
-func (c *call) bad(msg string, at ...any) answer {
+// bad refuses a field with a 422.
+func (c *call) bad(msg string, at ...any) {
 	c.errs.Add("value_error", check.Loc(at), "Value error, "+msg, c.sent)
-	return wrong(&c.errs)
+	c.wrong()
 }
 
 // decode reads the JSON body. As in the real server only a JSON content type makes it JSON.
-func (c *call) decode() *answer {
+func (c *call) decode() {
 	media, _ := mediaType(c.Header)
 	if main, sub, _ := strings.Cut(media, "/"); main != "application" || sub != "json" && !strings.HasSuffix(sub, "+json") {
 		if len(c.raw) > 0 {
 			c.sent = c.raw
 		}
-		return nil
+		return
 	}
 	if len(c.raw) == 0 {
-		return nil
+		return
 	}
 	if !utf8.Valid(c.raw) {
-		return refuse(http.StatusBadRequest, "There was an error parsing the body")
+		refuse(http.StatusBadRequest, "There was an error parsing the body")
 	}
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(c.raw, new(json.RawMessage)); errors.As(err, &syntax) {
@@ -260,10 +262,9 @@ func (c *call) decode() *answer {
 			at++
 		}
 		c.errs.Add("json_invalid", check.Loc{"body", at}, "JSON decode error", object{})
-		return c.wrong()
+		c.wrong()
 	}
 	_ = readJSON(c.raw, &c.sent) // cannot fail any more
-	return nil
 }
 
 // modern tells a client of the 1.x generation from a legacy one.

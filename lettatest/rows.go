@@ -46,6 +46,14 @@ type table[T based] struct {
 
 func (t *table[T]) get(id string) (found T) { return t.byID[id] }
 
+// must ends a request about a row that does not exist.
+func (t *table[T]) must(id string, missing answer) T {
+	if _, ok := t.byID[id]; !ok {
+		panic(missing)
+	}
+	return t.byID[id]
+}
+
 func (t *table[T]) put(r T) T {
 	if t.byID == nil {
 		t.byID = map[string]T{}
@@ -115,8 +123,17 @@ func (l listing) place(r *row) place {
 	return place{r.created, r.id}
 }
 
+// show answers with a page of rows.
+func show[T based](rows []T, find func(string) *row, q object, l listing, view func(T) any) answer {
+	out := []any{}
+	for _, r := range page(rows, find, q, l) {
+		out = append(out, view(r))
+	}
+	return ok(out)
+}
+
 // page sorts rows and cuts a page out of them.
-func page[T based](rows []T, find func(string) *row, q object, l listing) ([]T, *answer) {
+func page[T based](rows []T, find func(string) *row, q object, l listing) []T {
 	asc := l.asc
 	if order, ok := q["order"]; ok && !l.fixed {
 		asc = order == "asc"
@@ -126,10 +143,10 @@ func page[T based](rows []T, find func(string) *row, q object, l listing) ([]T, 
 		limit = cmp.Or(l.limit, 50)
 	}
 	if limit < 0 {
-		return nil, refuse(http.StatusInternalServerError, "A database error occurred.")
+		refuse(http.StatusInternalServerError, "A database error occurred.")
 	}
 	if limit == 0 && l.none {
-		return nil, nil
+		return nil
 	}
 	rows = slices.Clone(rows)
 	slices.SortFunc(rows, func(a, b T) int {
@@ -153,7 +170,7 @@ func page[T based](rows []T, find func(string) *row, q object, l listing) ([]T, 
 		cursor := find(id)
 		if cursor == nil {
 			if l.noun != "" {
-				return nil, refuse(http.StatusNotFound, "No %s found with id %s", l.noun, id)
+				refuse(http.StatusNotFound, "No %s found with id %s", l.noun, id)
 			}
 			continue
 		}
@@ -169,5 +186,5 @@ func page[T based](rows []T, find func(string) *row, q object, l listing) ([]T, 
 	if limit > 0 && len(rows) > limit {
 		rows = rows[:limit]
 	}
-	return rows, nil
+	return rows
 }

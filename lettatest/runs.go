@@ -13,7 +13,7 @@ var (
 	runRoutes = []route{
 		{op: "runs.list", handle: listRuns},
 		{op: "GET /v1/runs/active | query agent_id string; background boolean", handle: func(w *world, c *call) answer {
-			return ok(runStates(w.activeRuns(text(c.q, "agent_id"), "")))
+			return show(w.activeRuns(text(c.q, "agent_id"), ""), w.runs.find, nil, listing{}, (*run).listed)
 		}},
 		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state(false)) })},
 		{op: "runs.messages.list", handle: withRun(listRunMessages)},
@@ -86,22 +86,15 @@ func (r *run) state(listed bool) object {
 	return m
 }
 
-// run finds a run; without one the answer says why.
-func (w *world) run(id string) (*run, answer) {
+func (w *world) run(id string) *run {
 	if !check.IsID("run", id) {
-		return nil, invalid("Invalid run ID format: %s. Expected format: 'run-<uuid4>'", id)
+		panic(invalid("Invalid run ID format: %s. Expected format: 'run-<uuid4>'", id))
 	}
-	return w.runs.get(id), notFound("Run", id)
+	return w.runs.must(id, notFound("Run", id))
 }
 
 func withRun(f func(*world, *call, *run) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		r, problem := w.run(c.id)
-		if r == nil {
-			return problem
-		}
-		return f(w, c, r)
-	}
+	return func(w *world, c *call) answer { return f(w, c, w.run(c.id)) }
 }
 
 // activeRuns are the runs of an agent or a conversation that go on, newest first.
@@ -135,17 +128,10 @@ func listRuns(w *world, c *call) answer {
 			(q["stop_reason"] == nil || r.stopReason == q["stop_reason"]) &&
 			(q["conversation_id"] == nil || r.conversation == q["conversation_id"])
 	})
-	rows, _ = page(rows, w.runs.find, q, listing{limit: 100, swapped: true, asc: flag(q, "ascending")})
-	return ok(runStates(rows))
+	return show(rows, w.runs.find, q, listing{limit: 100, swapped: true, asc: flag(q, "ascending")}, (*run).listed)
 }
 
-func runStates(rows []*run) []any {
-	out := make([]any, len(rows))
-	for i, r := range rows {
-		out[i] = r.state(true)
-	}
-	return out
-}
+func (r *run) listed() any { return r.state(true) }
 
 func listRunMessages(w *world, c *call, r *run) answer {
 	var rows []*message
@@ -184,28 +170,16 @@ func runMetrics(_ *world, _ *call, r *run) answer {
 }
 
 // earlier refuses cursors that exclude each other.
-func earlier[T based](t *table[T], q object) *answer {
+func earlier[T based](t *table[T], q object) {
 	after, before := t.find(text(q, "after")), t.find(text(q, "before"))
 	if after != nil && before != nil && before.created.Before(after.created) {
-		return refuse(http.StatusBadRequest, "'before' reference must be later than 'after' reference")
+		refuse(http.StatusBadRequest, "'before' reference must be later than 'after' reference")
 	}
-	return nil
 }
 
 func listRunSteps(w *world, c *call, r *run) answer {
-	problem := earlier(&w.steps, c.q)
-	rows := r.steps
-	if problem == nil {
-		rows, problem = page(rows, w.steps.find, c.q, listing{limit: 100, none: true, noun: "Step"})
-	}
-	if problem != nil {
-		return *problem
-	}
-	out := []any{}
-	for _, st := range rows {
-		out = append(out, st.fields)
-	}
-	return ok(out)
+	earlier(&w.steps, c.q)
+	return show(r.steps, w.steps.find, c.q, listing{limit: 100, none: true, noun: "Step"}, func(st *step) any { return st.fields })
 }
 
 // newStep records a model call.
@@ -250,13 +224,7 @@ func (st *step) succeed(tokens bool, now time.Time) {
 }
 
 func withStep(f func(*world, *call, *step) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		st := w.steps.get(c.id)
-		if st == nil {
-			return notFound("Step", c.id)
-		}
-		return f(w, c, st)
-	}
+	return func(w *world, c *call) answer { return f(w, c, w.steps.must(c.id, notFound("Step", c.id))) }
 }
 
 // listSteps is broken there.
@@ -288,16 +256,10 @@ func stepFeedback(_ *world, c *call, st *step) answer {
 }
 
 func listStepMessages(w *world, c *call) answer {
-	problem := earlier(&w.messages, c.q)
+	earlier(&w.messages, c.q)
 	rows := w.messages.where(func(m *message) bool { return m.step == c.id })
-	if problem == nil {
-		rows, problem = page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"})
-	}
-	if problem != nil {
-		return *problem
-	}
 	out := []any{}
-	for _, m := range rows {
+	for _, m := range page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"}) {
 		for _, v := range m.views(false) {
 			out = append(out, v)
 		}

@@ -49,15 +49,13 @@ func migrated(o object) object {
 }
 
 // send reads the body of a request for a turn, and refuses what no schema tells.
-func (c *call) send(streams bool) (*send, *answer) {
+func (c *call) send(streams bool) *send {
 	o := c.in
 	switch {
 	case o["messages"] != nil && o["input"] != nil:
-		a := c.bad("Cannot specify both 'input' and 'messages'. Use one or the other.", "body")
-		return nil, &a
+		c.bad("Cannot specify both 'input' and 'messages'. Use one or the other.", "body")
 	case o["messages"] == nil && o["input"] == nil:
-		a := c.bad("Must specify either 'input' or 'messages'.", "body")
-		return nil, &a
+		c.bad("Must specify either 'input' or 'messages'.", "body")
 	}
 	sd := &send{
 		maxSteps: 50, types: texts(o, "include_return_message_types"), model: text(o, "override_model"), streaming: streams, pings: true,
@@ -81,7 +79,7 @@ func (c *call) send(streams bool) (*send, *answer) {
 	for _, v := range get[[]any](o, "client_tools") {
 		sd.clientTools = append(sd.clientTools, text(v.(object), "name"))
 	}
-	return sd, nil
+	return sd
 }
 
 func emptyMessages() answer {
@@ -89,10 +87,7 @@ func emptyMessages() answer {
 }
 
 func sendMessage(w *world, c *call) answer {
-	sd, problem := c.send(false)
-	if problem != nil {
-		return *problem
-	}
+	sd := c.send(false)
 	if len(sd.input) == 0 {
 		return emptyMessages()
 	}
@@ -120,30 +115,20 @@ func sendMessage(w *world, c *call) answer {
 }
 
 func (w *world) beginFor(c *call, sd *send, route string) answer {
-	if w.agents.get(c.id) == nil {
-		return noAgent(c.id)
-	}
+	w.agents.must(c.id, noAgent(c.id))
 	sd.agent, sd.route = c.id, route
 	return w.begin(sd)
 }
 
 func streamMessage(w *world, c *call) answer {
-	sd, problem := c.send(true)
-	if problem != nil {
-		return *problem
-	}
+	sd := c.send(true)
 	sd.streaming = true
 	return w.beginFor(c, sd, "send_message_streaming")
 }
 
 func sendAsync(w *world, c *call) answer {
-	sd, problem := c.send(false)
-	if problem != nil {
-		return *problem
-	}
-	if w.agents.get(c.id) == nil {
-		return fail(http.StatusNotFound, "Agent not found")
-	}
+	sd := c.send(false)
+	w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
 	sd.async, sd.streaming, sd.background = true, false, true
 	out := w.beginFor(c, sd, "send_message_async")
 	if o, made := out.body.(object); made && c.in["callback_url"] != nil {
@@ -154,10 +139,7 @@ func sendAsync(w *world, c *call) answer {
 }
 
 func sendToConversation(w *world, c *call) answer {
-	sd, problem := c.send(true)
-	if problem != nil {
-		return *problem
-	}
+	sd := c.send(true)
 	if len(sd.input) == 0 {
 		return emptyMessages()
 	}
@@ -166,16 +148,11 @@ func sendToConversation(w *world, c *call) answer {
 		sd.tokens, sd.background = false, false
 	}
 	if sd.agent = c.direct(text(c.in, "agent_id")); sd.agent != "" {
-		if w.agents.get(sd.agent) == nil {
-			return noAgent(sd.agent)
-		}
+		w.agents.must(sd.agent, noAgent(sd.agent))
 		sd.route, sd.lock = "send_message", sd.agent
 		return w.begin(sd)
 	}
-	v := w.conversations.get(c.id)
-	if v == nil {
-		return noConversation(c.id)
-	}
+	v := w.conversations.must(c.id, noConversation(c.id))
 	v.lastMessage = w.now()
 	sd.agent, sd.conversation, sd.route = v.agent, v, "send_conversation_message"
 	if sd.streaming {
@@ -188,9 +165,7 @@ func sendToConversation(w *world, c *call) answer {
 func (w *world) begin(sd *send) answer {
 	a := w.agents.get(sd.agent)
 	if sd.model != "" {
-		if _, problem := w.modelFor(sd.model); problem != nil {
-			return *problem
-		}
+		w.modelFor(sd.model)
 	}
 	var otids []string
 	for _, v := range sd.input {

@@ -162,10 +162,8 @@ func (r *run) replay(o object) answer {
 }
 
 func streamRun(w *world, c *call) answer {
-	r, problem := w.run(c.id)
+	r := w.run(c.id)
 	switch {
-	case r == nil:
-		return problem
 	case len(c.raw) == 0:
 		return crash()
 	case !r.background:

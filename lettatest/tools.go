@@ -46,7 +46,7 @@ var tools = &resource{
 	},
 	blank:   "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
 	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
-	change:  func(w *world, _ *call, r *row) *answer { return describe(r) },
+	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
 	gone: func(w *world, r *row) {
 		for _, a := range w.agents.rows {
@@ -135,24 +135,24 @@ var (
 )
 
 // describe derives the name and the schema of a tool from its Python source, as far as a look at it tells.
-func describe(r *row) *answer {
+func describe(r *row) {
 	source := text(r.fields, "source_code")
 	if schema := get[object](r.fields, "json_schema"); source == "" || schema != nil && r.fields["name"] != nil {
-		return nil
+		return
 	} else if schema != nil {
 		r.fields["name"] = schema["name"]
 		if r.fields["description"] == nil {
 			r.fields["description"] = schema["description"]
 		}
-		return nil
+		return
 	}
 	f := functionLine.FindStringSubmatch(source)
 	if f == nil {
-		return refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
+		refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
 	}
 	doc := docstring.FindStringSubmatch(f[3])
 	if doc == nil {
-		return refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f[1])
+		refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f[1])
 	}
 	about := map[string]string{}
 	for _, m := range docArg.FindAllStringSubmatch(doc[1], -1) {
@@ -182,7 +182,6 @@ func describe(r *row) *answer {
 	r.fields["json_schema"] = object{
 		"name": f[1], "description": summary, "parameters": object{"type": "object", "properties": props, "required": required},
 	}
-	return nil
 }
 
 // writeTool is create and upsert alike: a tool of the same name is updated.
@@ -194,9 +193,7 @@ func writeTool(w *world, c *call) answer {
 	if c.in["source_type"] == nil {
 		r.fields["source_type"] = "json"
 	}
-	if problem := describe(r); problem != nil {
-		return *problem
-	}
+	describe(r)
 	sum := sha256.Sum256([]byte(text(r.fields, "source_code")))
 	r.fields["metadata_"] = object{"tool_hash": hex.EncodeToString(sum[:])}
 	if old := w.toolNamed(text(r.fields, "name")); old != nil {
@@ -284,12 +281,9 @@ func listAgentTools(w *world, c *call, a *agent) answer {
 // linkTool attaches or detaches. A current client gets null, a legacy one the agent.
 func linkTool(change func(*agent, string), must bool) func(*world, *call) answer {
 	return func(w *world, c *call) answer {
-		a := w.agents.get(c.id)
-		switch {
-		case a == nil:
-			return fail(http.StatusNotFound, "Agent not found")
-		case must && w.tools.get(c.sub) == nil:
-			return fail(http.StatusNotFound, "Tool with id=%s not found in organization=%s", c.sub, orgID)
+		a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
+		if must && w.tools.get(c.sub) == nil {
+			refuse(http.StatusNotFound, "Tool with id=%s not found in organization=%s", c.sub, orgID)
 		}
 		change(a, c.sub)
 		return w.acknowledge(c, a)
@@ -347,7 +341,7 @@ func toolResult(o object, out string, bad *pyError, name string) object {
 }
 
 // giveTools gives a new agent its tools, and returns their names.
-func (w *world) giveTools(a *agent, in object, kind string) ([]string, *answer) {
+func (w *world) giveTools(a *agent, in object, kind string) []string {
 	names, ids := texts(in, "tools"), texts(in, "tool_ids")
 	if base, set := in["include_base_tools"]; !set || base == true {
 		in["include_base_tools"] = true
@@ -372,10 +366,10 @@ func (w *world) giveTools(a *agent, in object, kind string) ([]string, *answer) 
 	}
 	for what, missing := range map[string][]string{"name: ": names, "id:   ": ids} {
 		if len(missing) > 0 {
-			return nil, refuse(http.StatusBadRequest, "Tools not found by %s{%s}", what, printed(missing))
+			refuse(http.StatusBadRequest, "Tools not found by %s{%s}", what, printed(missing))
 		}
 	}
-	return found, nil
+	return found
 }
 
 func printed(values []string) string {

@@ -344,9 +344,7 @@ func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (s
 		t.model = text(t.conversation.fields, "model")
 	}
 	if t.model != "" {
-		if other, problem := w.modelFor(t.model); problem == nil {
-			llm = other
-		}
+		_, _ = refused(func() { llm = w.modelFor(t.model) })
 	}
 	st := w.newStep(t.run, a, llm)
 	asked := t.ask(n, slices.Concat(t.context, input))
