@@ -266,7 +266,7 @@ func TestRefusedBeforeSending(t *testing.T) {
 	} {
 		err := call()
 		require.EqualError(t, err, "letta: "+want)
-		require.ErrorIs(t, err, ErrInvalidParams)
+		require.ErrorIs(t, err, ErrInvalidArgument)
 	}
 }
 

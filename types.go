@@ -85,6 +85,19 @@ const (
 	OrderDesc Order = "desc"
 )
 
+// OrderBy is what a list is ordered by. A list takes some of these.
+type OrderBy string
+
+// What lists can be ordered by. ListAll takes only those that do not change while it walks: OrderByCreatedAt and
+// OrderByName.
+const (
+	OrderByCreatedAt         OrderBy = "created_at"
+	OrderByUpdatedAt         OrderBy = "updated_at"
+	OrderByLastRunCompletion OrderBy = "last_run_completion"
+	OrderByLastMessageAt     OrderBy = "last_message_at"
+	OrderByName              OrderBy = "name"
+)
+
 // StopReasonType says why a turn ended.
 type StopReasonType string
 
