@@ -77,7 +77,7 @@ type Block struct {
 
 // BlockCreateParams describe a new block. Label and Value are required.
 type BlockCreateParams struct {
-	Label          string `json:"label"`
+	Label          string `json:"label" letta:"required"`
 	Value          string `json:"value"`
 	BaseTemplateID string `json:"base_template_id,omitzero"`
 	DeploymentID   string `json:"deployment_id,omitzero"`

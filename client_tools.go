@@ -180,7 +180,7 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 	if run.OnMessage == nil && (params.Background || params.StreamTokens) {
 		return nil, invalid(operation, "background and stream_tokens need OnMessage")
 	}
-	cfg, err := s.core.resolveFor(operation, opts, id)
+	cfg, err := s.core.resolveFor(operation, accepts{streams: true, turns: true}, opts, id)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,6 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 	}
 	defer release() // the lock is for all rounds
 	cfg.turnLock = false
-	cfg.streamOption = ""
 	rounds := run.MaxRounds
 	if rounds <= 0 {
 		rounds = 10

@@ -32,25 +32,29 @@ type Ensured struct {
 // tags are added to those of create. Options apply to every request, so the lookup and the create see one project.
 func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentCreateParams, opts ...RequestOption) (*Ensured, error) {
 	const operation = "agents.ensure"
-	cfg, err := s.core.resolveFor(operation, opts)
+	cfg, err := s.core.resolveFor(operation, accepts{ensure: true}, opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkEnsure(ctx, tags, create); err != nil {
 		return nil, invalid(operation, "%w", err)
 	}
+	if ctx.Err() != nil {
+		return nil, notSent(operation, contextError(ctx))
+	}
 	ctx, cancel := cfg.boundAll(ctx)
 	defer cancel()
-	identity, err := cfg.auth.identity(ctx)
+	identity, err := cfg.identity(ctx, s.core)
 	if err != nil {
 		return nil, notSent(operation, err)
 	}
-	e := &ensuring{agents: s, tags: slices.Sorted(slices.Values(merged(tags, nil))), create: *create, cfg: cfg.shared()}
+	e := &ensuring{agents: s, tags: slices.Sorted(slices.Values(merged(tags, nil))), create: *create, cfg: new(cfg.clone())}
 	e.create.Tags = merged(tags, create.Tags)
-	who := fmt.Sprintf("%q %q %q %q", e.tags, create.ProjectID, cfg.header["X-Project"], cfg.header["X-Project-Id"])
-	result, first, err := s.core.ensures.Do(ctx, who+identity, func(ctx context.Context) (*ensureResult, error) {
-		// Callers with another key may still mean the same user: they wait for each other.
-		unlock, err := s.core.ensureTags.Lock(ctx, who)
+	// Those who ask for the same share a request. Those who ask for the same user in another way, such as with a request id of
+	// their own in a header, wait for each other, so that the second finds what the first has created.
+	user := fmt.Sprintf("%q %q %q %q %s", e.tags, create.ProjectID, cfg.header["X-Project"], cfg.header["X-Project-Id"], identity)
+	result, first, err := s.core.ensures.Do(ctx, fmt.Sprintf("%s %q %q", user, cfg.header, cfg.query), func(ctx context.Context) (*ensureResult, error) {
+		unlock, err := s.core.ensureTags.Lock(ctx, user)
 		if err != nil {
 			return nil, err
 		}
@@ -88,14 +92,6 @@ func checkEnsure(ctx context.Context, tags []string, create *AgentCreateParams) 
 		return fmt.Errorf("the params cannot be encoded: %w", err)
 	}
 	return errors.Join(checkTags(tags), validate(create, false))
-}
-
-// shared are the settings for work that several callers share. It ends when all of them have left.
-func (s *settings) shared() *settings {
-	shared := s.clone()
-	shared.response = nil
-	shared.ofEnsure = ""
-	return &shared
 }
 
 // ensuring is the work of one or more concurrent Ensures.
@@ -188,7 +184,7 @@ func (e *ensuring) warn(ctx context.Context, result *ensureResult) {
 // none.
 func (s *AgentService) Find(ctx context.Context, tags []string, opts ...RequestOption) (*AgentState, error) {
 	const operation = "agents.find"
-	cfg, err := s.core.resolveFor(operation, opts)
+	cfg, err := s.core.resolveFor(operation, accepts{}, opts)
 	if err != nil {
 		return nil, err
 	}

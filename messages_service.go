@@ -69,7 +69,7 @@ type MessageListParams struct {
 
 // MessageSearchParams say what to search for. Query is required.
 type MessageSearchParams struct {
-	Query          string         `json:"query"`
+	Query          string         `json:"query" letta:"required"`
 	AgentID        AgentID        `json:"agent_id,omitzero"`
 	ConversationID ConversationID `json:"conversation_id,omitzero"`
 	EndDate        time.Time      `json:"end_date,omitzero"`

@@ -64,8 +64,8 @@ type settings struct {
 	cancelOnDone bool
 
 	// What was given for this call, not for the client, and is a mistake on another kind of operation.
-	callFields                         bool
-	streamOption, turnOption, ofEnsure string // the name of the option
+	callFields                             bool
+	streamOption, turnOption, ensureOption string // its name
 }
 
 func defaultSettings() settings {
@@ -85,26 +85,18 @@ func (s *settings) applyRequest(c *settings) error {
 	return nil
 }
 
+// accepts are the kinds of options that only some methods take. Given to another, they are mistakes that would go unnoticed.
+type accepts struct{ streams, turns, ensure bool }
+
 // resolve gives the client's settings with the options of one call on top.
 func (c *core) resolve(r request, opts []RequestOption) (*settings, error) {
-	cfg, err := c.resolveFor(r.op.Name, opts, r.ids...)
-	switch {
-	case err != nil:
-		return nil, err
-	case cfg.streamOption != "" && !r.stream:
-		return nil, invalid(about(r.op.Name, r.ids...), "%s is for streams", cfg.streamOption)
-	case cfg.turnOption != "" && !r.turn:
-		return nil, invalid(about(r.op.Name, r.ids...), "%s is for turns", cfg.turnOption)
-	case cfg.ofEnsure != "":
-		return nil, invalid(about(r.op.Name, r.ids...), "%s is for Agents.Ensure", cfg.ofEnsure)
-	}
-	return cfg, nil
+	return c.resolveFor(r.op.Name, accepts{streams: r.stream, turns: r.turn}, opts, r.ids...)
 }
 
-// resolveFor is resolve for what is made of several operations, and takes all options.
-func (c *core) resolveFor(operation string, opts []RequestOption, ids ...any) (*settings, error) {
+// resolveFor is resolve for a method that is made of several operations.
+func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption, ids ...any) (*settings, error) {
 	cfg := c.defaults.clone()
-	cfg.callFields, cfg.streamOption, cfg.turnOption, cfg.ofEnsure = false, "", "", ""
+	cfg.callFields, cfg.streamOption, cfg.turnOption, cfg.ensureOption = false, "", "", ""
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, invalid(about(operation, ids...), "a request option is nil")
@@ -113,6 +105,15 @@ func (c *core) resolveFor(operation string, opts []RequestOption, ids ...any) (*
 			return nil, invalid(about(operation, ids...), "%w", err)
 		}
 	}
+	switch {
+	case cfg.streamOption != "" && !takes.streams:
+		return nil, invalid(about(operation, ids...), "%s is for streams", cfg.streamOption)
+	case cfg.turnOption != "" && !takes.turns:
+		return nil, invalid(about(operation, ids...), "%s is for turns", cfg.turnOption)
+	case cfg.ensureOption != "" && !takes.ensure:
+		return nil, invalid(about(operation, ids...), "%s is for Agents.Ensure", cfg.ensureOption)
+	}
+	cfg.streamOption, cfg.turnOption, cfg.ensureOption = "", "", ""
 	return &cfg, nil
 }
 
@@ -122,7 +123,6 @@ func (s *settings) followUp() *settings {
 	next := s.clone()
 	clear(next.fields)
 	next.callFields, next.response = false, nil
-	next.streamOption, next.turnOption, next.ofEnsure = "", "", ""
 	return &next
 }
 
@@ -231,14 +231,23 @@ func WithInsecureHTTP() ClientOption {
 // look.
 type auth struct {
 	header func(context.Context) (map[string]string, error)
+	made   *int // tells one from another
 }
 
-// identity tells two secrets apart without revealing them. A token source is asked for its token.
-func (a auth) identity(ctx context.Context) (string, error) {
-	if a.header == nil {
-		return "", nil
+func newAuth(header func(context.Context) (map[string]string, error)) auth {
+	return auth{header, new(int)}
+}
+
+// identity tells on whose behalf a call is made, without revealing the secret: the client's, or the owner of the key that
+// was given for the call.
+func (s *settings) identity(ctx context.Context, c *core) (string, error) {
+	if s.auth.made == c.defaults.auth.made {
+		return "the client's", nil
 	}
-	set, err := a.header(ctx)
+	if s.auth.header == nil {
+		return "nobody's", nil
+	}
+	set, err := s.auth.header(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -260,7 +269,7 @@ func (a auth) apply(ctx context.Context, header http.Header) error {
 }
 
 func fixedAuth(headers map[string]string) auth {
-	return auth{func(context.Context) (map[string]string, error) { return headers, nil }}
+	return newAuth(func(context.Context) (map[string]string, error) { return headers, nil })
 }
 
 // WithAPIKey sends the key as a bearer token.
@@ -291,7 +300,7 @@ func WithTokenSource(source func(context.Context) (string, error)) RequestOption
 		if source == nil {
 			return errors.New("WithTokenSource: the source is nil")
 		}
-		c.auth = auth{func(ctx context.Context) (map[string]string, error) {
+		c.auth = newAuth(func(ctx context.Context) (map[string]string, error) {
 			token, err := source(ctx)
 			if err == nil {
 				err = checkSecret(token)
@@ -300,7 +309,7 @@ func WithTokenSource(source func(context.Context) (string, error)) RequestOption
 				return nil, fmt.Errorf("token source: %w", err)
 			}
 			return map[string]string{"Authorization": "Bearer " + token}, nil
-		}}
+		})
 		return nil
 	})
 }
@@ -338,7 +347,7 @@ func setHeader(c *settings, option, name, value string) error {
 	switch name = http.CanonicalHeaderKey(name); {
 	case name == "Authorization" || name == "X-Bare-Password":
 		if c.auth = fixedAuth(map[string]string{name: value}); value == "" {
-			c.auth = auth{}
+			c.auth = auth{made: new(int)}
 		}
 	case name == "Idempotency-Key" || name == "X-Idempotency-Key":
 		// By its usual name, net/http takes it for a licence to send a POST twice.
@@ -429,7 +438,7 @@ func WithPings() RequestOption {
 // that of another process, the agent of this call is deleted again. Agents that others have made are never deleted.
 func WithDeleteOwnDuplicate() RequestOption {
 	return callOption{"WithDeleteOwnDuplicate", func(c *settings) error {
-		c.deleteDuplicate, c.ofEnsure = true, "WithDeleteOwnDuplicate"
+		c.deleteDuplicate, c.ensureOption = true, "WithDeleteOwnDuplicate"
 		return nil
 	}}
 }

@@ -30,7 +30,7 @@ func (s *AgentService) RemoveTags(ctx context.Context, id AgentID, tags []string
 
 func (s *AgentService) editTags(ctx context.Context, operation string, id AgentID, tags []string, opts []RequestOption, edit func([]string) []string) (*AgentState, error) {
 	subject := about(operation, id)
-	cfg, err := s.core.resolveFor(operation, opts, id)
+	cfg, err := s.core.resolveFor(operation, accepts{}, opts, id)
 	switch {
 	case err != nil:
 		return nil, err
