@@ -62,6 +62,8 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 		return e.run(ctx), nil
 	})
 	switch {
+	case err != nil && ctx.Err() != nil && result != nil && !result.creating:
+		return nil, fail(operation, "%w (Ensure created nothing)", contextError(ctx))
 	case err != nil && ctx.Err() != nil:
 		return nil, fail(operation, "%w (an agent may have been created: the next Ensure finds it)", contextError(ctx))
 	case err != nil:
@@ -106,6 +108,7 @@ type ensureResult struct {
 	agent      *AgentState
 	created    bool
 	duplicates []AgentID
+	creating   bool     // a create was sent
 	response   Response // of the last request
 	err        error
 }
@@ -124,6 +127,7 @@ func (e *ensuring) run(ctx context.Context) *ensureResult {
 		return result
 	}
 	began := time.Now()
+	result.creating = true
 	created, createErr := e.agents.Create(ctx, &e.create, e.cfg)
 	var apiErr *APIError
 	if createErr != nil && (ctx.Err() != nil || errors.As(createErr, &apiErr) && apiErr.StatusCode < 500) {

@@ -38,7 +38,7 @@ func (errExited) Error() string { return "the work ended its goroutine" }
 
 // Do returns the result of work, and whether this caller is the first to have it. The work runs under a context without
 // the deadline of any caller. It is cancelled when all callers have left; the last one to leave waits for it, so that no
-// goroutine outlives the calls.
+// goroutine outlives the calls, and gets its value beside the error.
 func (f *Flights[T]) Do(ctx context.Context, key string, work func(context.Context) (T, error)) (value T, first bool, err error) {
 	if ctx.Err() != nil {
 		return value, false, context.Cause(ctx)
@@ -68,6 +68,7 @@ func (f *Flights[T]) Do(ctx context.Context, key string, work func(context.Conte
 	if last {
 		c.cancel()
 		<-c.done
+		value = c.value
 	}
 	return value, false, context.Cause(ctx)
 }
