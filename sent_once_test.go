@@ -37,7 +37,7 @@ var transports = map[string]func(*http.Transport) http.RoundTripper{
 			return resp, err
 		})
 	},
-	"probing": func(t *http.Transport) http.RoundTripper { // looks at the beginning of each answer
+	"probing": func(t *http.Transport) http.RoundTripper { // looks at the beginning of each answer, which may be all of it
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
 			resp, err := t.RoundTrip(r)
 			if err == nil {
@@ -150,9 +150,11 @@ func TestPostsAmong500s(t *testing.T) {
 					return true
 				})
 				assert.Zero(t, lost, "the caller heard something else than the server said")
-				if name != "dumping" {
+				// A transport that reads an answer to its end gives net/http the connection back before we can let it drop. There, some
+				// POSTs fail, aloud, as they do without us.
+				if name != "dumping" && name != "probing" {
 					assert.Zero(t, broken, "a POST met a connection that the server had closed")
-				} // a transport that reads the answer to its end gives net/http the connection back before we can let it drop
+				}
 			})
 		}
 	}
@@ -179,13 +181,26 @@ func newHTTP2Server(t *testing.T, answer func(conn net.Conn, stream uint32)) *ht
 	require.NoError(t, err)
 	s := &http2Server{Listener: listener}
 	var all sync.WaitGroup
-	t.Cleanup(func() { _ = listener.Close(); all.Wait() })
+	var conns []net.Conn
+	var mu sync.Mutex
+	t.Cleanup(func() {
+		_ = listener.Close()
+		mu.Lock()
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+		mu.Unlock()
+		all.Wait()
+	})
 	all.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
+			mu.Lock()
+			conns = append(conns, conn)
+			mu.Unlock()
 			all.Go(func() { s.serve(conn, answer) })
 		}
 	})
@@ -256,8 +271,7 @@ func TestHTTP2ResetStream(t *testing.T) {
 // TestFailoverTransport: a transport that tries a second server must not carry a POST to both.
 func TestFailoverTransport(t *testing.T) {
 	t.Parallel()
-	var arrived atomic.Int32
-	srv := serve(t, func(http.ResponseWriter, *http.Request) { arrived.Add(1); panic(http.ErrAbortHandler) })
+	srv := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	next := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(next.CloseIdleConnections)
 	failover := roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -275,7 +289,13 @@ func TestFailoverTransport(t *testing.T) {
 	_, err := client.Agents.Create(t.Context(), &letta.AgentCreateParams{Name: "one"})
 	require.Error(t, err)
 	require.NotErrorIs(t, err, letta.ErrNotSent)
-	require.EqualValues(t, 1, arrived.Load())
+	whole := 0
+	for _, r := range srv.seen("POST") {
+		if r.Body != "" {
+			whole++
+		}
+	}
+	require.Equal(t, 1, whole, "the second server gets headers, but no body to act on")
 }
 
 // TestEarlyServerError: an answer that comes before the body was read is the answer.
