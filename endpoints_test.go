@@ -2,6 +2,7 @@ package letta
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -229,7 +230,8 @@ func clearFields(params reflect.Value, names []string) {
 		return
 	}
 	for i := range params.Elem().NumField() {
-		if name, _, _ := strings.Cut(params.Elem().Type().Field(i).Tag.Get("json"), ","); slices.Contains(names, name) {
+		tag := params.Elem().Type().Field(i).Tag
+		if name, _, _ := strings.Cut(cmp.Or(tag.Get("json"), tag.Get("url")), ","); slices.Contains(names, name) {
 			params.Elem().Field(i).SetZero()
 		}
 	}

@@ -298,7 +298,7 @@ func HTTPStatus(err error) int {
 		return http.StatusConflict
 	case is(ErrNotFound):
 		return http.StatusNotFound
-	case is(ErrInvalidArgument, ErrValidation, ErrBadRequest):
+	case is(ErrInvalidArgument, ErrInvalidTags, ErrValidation, ErrBadRequest):
 		return http.StatusBadRequest
 	case is(ErrRateLimited, ErrNotSent, ErrQuota), errors.As(err, &api) && api.StatusCode == http.StatusServiceUnavailable:
 		return http.StatusServiceUnavailable
