@@ -288,7 +288,7 @@ type AgentState struct {
 	IdentityIDs            []IdentityID   `json:"identity_ids,omitzero"`
 	LastRunCompletion      time.Time      `json:"last_run_completion,omitzero"`
 	LastRunDurationMS      int            `json:"last_run_duration_ms,omitzero"`
-	LastStopReason         StopReasonType `json:"last_stop_reason,omitzero"`
+	LastStopReason         StopReason     `json:"last_stop_reason,omitzero"`
 	LastUpdatedByID        string         `json:"last_updated_by_id,omitzero"`
 	ManagedGroup           *Group         `json:"managed_group,omitzero"`
 	MaxFilesOpen           int            `json:"max_files_open,omitzero"`
@@ -429,7 +429,7 @@ type AgentUpdateParams struct {
 	IdentityIDs        []IdentityID            `json:"identity_ids,omitzero"`
 	LastRunCompletion  Opt[time.Time]          `json:"last_run_completion,omitzero"`
 	LastRunDurationMS  Opt[int]                `json:"last_run_duration_ms,omitzero"`
-	LastStopReason     Opt[StopReasonType]     `json:"last_stop_reason,omitzero"`
+	LastStopReason     Opt[StopReason]         `json:"last_stop_reason,omitzero"`
 	// Deprecated: by Letta, in favour of Model and ModelSettings.
 	LLMConfig    Opt[LLMConfig] `json:"llm_config,omitzero"`
 	MaxFilesOpen Opt[int]       `json:"max_files_open,omitzero"`
@@ -483,7 +483,7 @@ type AgentListParams struct {
 	IdentityID           IdentityID     `url:"identity_id,omitempty"`
 	Include              []AgentInclude `url:"include,omitempty"`
 	IncludeRelationships []string       `url:"include_relationships,omitempty"`
-	LastStopReason       StopReasonType `url:"last_stop_reason,omitempty"`
+	LastStopReason       StopReason     `url:"last_stop_reason,omitempty"`
 	Limit                int            `url:"limit,omitempty"`
 	MatchAllTags         bool           `url:"match_all_tags,omitempty"`
 	Name                 string         `url:"name,omitempty"`

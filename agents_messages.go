@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -23,13 +22,13 @@ type AgentMessageService struct{ core *core }
 
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
 // sent once: after an error that leaves open whether it arrived, look at the agent's messages.
-func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	body, err := params.body("agents.messages.create", false, false)
 	if err != nil {
 		return nil, err
 	}
 	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, body: body, turn: true}
-	return turn[*LettaResponse](ctx, s.core, string(id), op, opts)
+	return turn[*Turn](ctx, s.core, string(id), op, opts)
 }
 
 // Stream sends messages and gives the turn as it happens. It is sent once. A background turn is resumed when its
@@ -384,134 +383,4 @@ type AgentMessageListParams struct {
 	Order                     Order          `url:"order,omitempty"`
 	OrderBy                   string         `url:"order_by,omitempty"`
 	UseAssistantMessage       Opt[bool]      `url:"use_assistant_message,omitempty"`
-}
-
-// LettaResponse is a whole turn of an agent.
-type LettaResponse struct {
-	Messages   []Message            `json:"messages"`
-	StopReason StopReason           `json:"stop_reason"`
-	Usage      LettaUsageStatistics `json:"usage"`
-	Logprobs   *Logprobs            `json:"logprobs,omitzero"`
-	Turns      []ModelTurn          `json:"turns,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *LettaResponse) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *LettaResponse) plain() any {
-	type fields LettaResponse
-	return (*fields)(v)
-}
-
-// Text is what the agent said, one line per message.
-func (r *LettaResponse) Text() string {
-	var lines []string
-	for _, m := range r.Messages {
-		if m, ok := m.(*AssistantMessage); ok {
-			lines = append(lines, m.Content.String())
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// ToolCalls are the calls that the agent made, those that wait for an approval too.
-func (r *LettaResponse) ToolCalls() []ToolCall {
-	var calls []ToolCall
-	for _, m := range r.Messages {
-		switch m := m.(type) {
-		case *ToolCallMessage:
-			calls = append(calls, callsOf(m.ToolCalls, m.ToolCall)...)
-		case *ApprovalRequestMessage:
-			calls = append(calls, m.Calls()...)
-		}
-	}
-	return calls
-}
-
-// PendingCalls are the calls that wait for an approval or for the return of a client tool; all of them have to be
-// answered in one request.
-func (r *LettaResponse) PendingCalls() []ToolCall {
-	var calls []ToolCall
-	for _, m := range r.Messages {
-		switch m := m.(type) {
-		case *ApprovalRequestMessage:
-			calls = callsOf(append(calls, m.Calls()...), nil)
-		case *ToolReturnMessage:
-			calls = slices.DeleteFunc(calls, func(c ToolCall) bool {
-				return c.ToolCallID == m.ToolCallID || slices.ContainsFunc(m.ToolReturns, func(r ToolReturn) bool { return r.ToolCallID == c.ToolCallID })
-			})
-		}
-	}
-	return calls
-}
-
-// Calls are the calls that the message asks about.
-func (m *ApprovalRequestMessage) Calls() []ToolCall { return callsOf(m.ToolCalls, m.ToolCall) }
-
-// callsOf are the calls of a message, each once.
-func callsOf(calls []ToolCall, older *ToolCall) []ToolCall {
-	if len(calls) == 0 && older != nil {
-		return []ToolCall{*older}
-	}
-	var once []ToolCall
-	for _, c := range calls {
-		if !slices.ContainsFunc(once, func(have ToolCall) bool { return have.ToolCallID == c.ToolCallID }) {
-			once = append(once, c)
-		}
-	}
-	return once
-}
-
-// Complete reports whether the turn ended as it should: not by an error, a limit of the account or a context that is
-// too small. A turn that waits for an approval, was cancelled or reached its steps is complete.
-func (r *LettaResponse) Complete() bool {
-	switch r.StopReason.StopReason {
-	case "", StopReasonError, StopReasonLLMAPIError, StopReasonInvalidLLMResponse, StopReasonInvalidToolCall,
-		StopReasonInsufficientCredits, StopReasonContextWindowOverflowInSystemPrompt:
-		return false
-	}
-	return true
-}
-
-// StopReason says why a turn ended.
-type StopReason struct {
-	MessageType string         `json:"message_type,omitzero"`
-	StopReason  StopReasonType `json:"stop_reason"`
-}
-
-// LettaUsageStatistics count tokens and steps of a turn.
-type LettaUsageStatistics struct {
-	MessageType       string  `json:"message_type,omitzero"`
-	CompletionTokens  int     `json:"completion_tokens"`
-	PromptTokens      int     `json:"prompt_tokens"`
-	TotalTokens       int     `json:"total_tokens"`
-	StepCount         int     `json:"step_count"`
-	ContextTokens     int     `json:"context_tokens,omitzero"`
-	CachedInputTokens int     `json:"cached_input_tokens,omitzero"`
-	CacheWriteTokens  int     `json:"cache_write_tokens,omitzero"`
-	ReasoningTokens   int     `json:"reasoning_tokens,omitzero"`
-	RunIDs            []RunID `json:"run_ids,omitzero"`
-}
-
-// Logprobs are the log probabilities of tokens, for those who train models.
-type Logprobs struct {
-	Content []Logprob `json:"content,omitzero"`
-	Refusal []Logprob `json:"refusal,omitzero"`
-}
-
-// Logprob is the log probability of a token.
-type Logprob struct {
-	Token       string    `json:"token"`
-	Logprob     float64   `json:"logprob"`
-	Bytes       []int     `json:"bytes,omitzero"`
-	TopLogprobs []Logprob `json:"top_logprobs,omitzero"`
-}
-
-// ModelTurn is a turn as the model saw it, for those who train models.
-type ModelTurn struct {
-	Role                string  `json:"role"` // assistant, tool
-	Content             string  `json:"content,omitzero"`
-	ToolName            string  `json:"tool_name,omitzero"`
-	OutputIDs           []int   `json:"output_ids,omitzero"`
-	OutputTokenLogprobs [][]any `json:"output_token_logprobs,omitzero"`
 }

@@ -328,13 +328,15 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 		reflect.TypeFor[Step](): "Step", reflect.TypeFor[StepMetricRetrieveResponse](): "steps.MetricRetrieveResponse",
 		reflect.TypeFor[ProviderTrace](): "ProviderTrace", reflect.TypeFor[ProviderTraceBillingContext](): "ProviderTrace.BillingContext", reflect.TypeFor[Conversation](): "Conversation",
 		reflect.TypeFor[MessageSearchResult](): "MessageSearchResponse.MessageSearchResponseItem", reflect.TypeFor[CompactionResponse](): "conversations.CompactionResponse",
-		reflect.TypeFor[LettaResponse](): "agents.LettaResponse", reflect.TypeFor[StopReason](): "agents.LettaResponse.StopReason", reflect.TypeFor[LettaUsageStatistics](): "agents.LettaResponse.Usage",
+		reflect.TypeFor[stopReason](): "agents.LettaResponse.StopReason", reflect.TypeFor[LettaUsageStatistics](): "agents.LettaResponse.Usage",
 		reflect.TypeFor[Logprobs](): "agents.LettaResponse.Logprobs", reflect.TypeFor[ModelTurn](): "agents.LettaResponse.Turn",
 		reflect.TypeFor[ClientTool](): "conversations.MessageCreateParams.ClientTool", reflect.TypeFor[ClientSkill](): "conversations.MessageCreateParams.ClientSkill",
 	} {
 		assert.Empty(t, apispec.MissingFields(value, schema), "%s lacks fields", value)
 		assert.Empty(t, apispec.ExtraFields(value, schema), "%s has fields that the API lacks", value)
 	}
+	assert.Empty(t, apispec.MissingFields(reflect.TypeFor[Turn](), "agents.LettaResponse"))
+	assert.Equal(t, []string{"run_ids", "warnings"}, apispec.ExtraFields(reflect.TypeFor[Turn](), "agents.LettaResponse"), "what streams add")
 	checkUnion(t, toolRules, "AgentState.ToolRule")
 	checkUnion(t, modelSettings, "AgentState.ModelSettings")
 	checkUnion(t, responseFormats, "AgentState.ResponseFormat")

@@ -137,6 +137,9 @@ type ApprovalRequestMessage struct {
 	ToolCalls []ToolCall `json:"tool_calls,omitzero"`
 }
 
+// Calls are the calls that the message asks about.
+func (m *ApprovalRequestMessage) Calls() []ToolCall { return callsOf(m.ToolCalls, m.ToolCall) }
+
 // ApprovalResponseMessage answers an ApprovalRequestMessage.
 type ApprovalResponseMessage struct {
 	MessageCommon

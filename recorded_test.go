@@ -241,7 +241,7 @@ func TestRecordedStreams(t *testing.T) {
 				assert.Equal(t, strings.Contains(x.Text, "usage_statistics"), turn.Usage.TotalTokens > 0)
 				assert.Equal(t, reason == "requires_approval", len(turn.PendingCalls()) > 0)
 			}
-			assert.Equal(t, reason, string(turn.StopReason.StopReason))
+			assert.Equal(t, reason, string(turn.StopReason))
 			assert.Len(t, turn.RunIDs, 1)
 			for _, m := range turn.Messages {
 				assert.Contains(t, messages.variants, m.messageType())

@@ -86,11 +86,11 @@ type RunListParams struct {
 	Before         RunID          `url:"before,omitempty"`
 	ConversationID ConversationID `url:"conversation_id,omitempty"`
 	// Limit is the length of a page, 1000 at most; the server's default is 100.
-	Limit      int            `url:"limit,omitempty"`
-	Order      Order          `url:"order,omitempty"`
-	OrderBy    string         `url:"order_by,omitempty"`
-	Statuses   []RunStatus    `url:"statuses,omitempty"`
-	StopReason StopReasonType `url:"stop_reason,omitempty"`
+	Limit      int         `url:"limit,omitempty"`
+	Order      Order       `url:"order,omitempty"`
+	OrderBy    string      `url:"order_by,omitempty"`
+	Statuses   []RunStatus `url:"statuses,omitempty"`
+	StopReason StopReason  `url:"stop_reason,omitempty"`
 }
 
 // RunStatus is the state of a run.
@@ -121,7 +121,7 @@ type Run struct {
 	Metadata           map[string]any    `json:"metadata,omitzero"`
 	RequestConfig      *RunRequestConfig `json:"request_config,omitzero"`
 	Status             RunStatus         `json:"status"`
-	StopReason         StopReasonType    `json:"stop_reason,omitzero"`
+	StopReason         StopReason        `json:"stop_reason,omitzero"`
 	TotalDurationNS    int               `json:"total_duration_ns,omitzero"`
 	TTFTNS             int               `json:"ttft_ns,omitzero"`
 }

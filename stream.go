@@ -349,7 +349,7 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	switch {
 	case kind == "stop_reason":
 		s.over.Store(true)
-		return nil, s.decode(event.Data, &turn.StopReason)
+		return nil, s.decode(event.Data, &stopReason{StopReason: &turn.StopReason})
 	case kind == "usage_statistics":
 		s.usage = true
 		return nil, s.decode(event.Data, &turn.Usage)
@@ -430,7 +430,7 @@ func (s *MessageStream) report(data []byte) {
 // cut handles an end without [DONE]. It returns nil if there is more to read, after a resume, or if the turn was
 // complete.
 func (s *MessageStream) cut(err error) error {
-	if reason := s.turn.turn.StopReason.StopReason; s.turn.failure != nil || reason != "" {
+	if reason := s.turn.turn.StopReason; s.turn.failure != nil || reason != "" {
 		if !s.usage && s.turn.turn.Complete() && reason != StopReasonCancelled { // a cancelled turn ends without usage and [DONE]
 			if s.resume != nil && s.runID != "" && !s.lookedUp {
 				s.lookedUp = true
@@ -517,25 +517,6 @@ func contextError(ctx context.Context) error {
 		return cause
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), cause)
-}
-
-// Turn is a whole turn of an agent, read from a stream.
-type Turn struct {
-	LettaResponse
-	RunIDs   []RunID        `json:"run_ids,omitzero"`
-	Warnings []*StreamError `json:"warnings,omitzero"` // failures after the turn was complete
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (t *Turn) UnmarshalJSON(data []byte) error { return unmarshal(data, t) }
-
-func (t *Turn) plain() any {
-	type response LettaResponse
-	return &struct {
-		*response
-		RunIDs   *[]RunID        `json:"run_ids,omitzero"`
-		Warnings *[]*StreamError `json:"warnings,omitzero"`
-	}{(*response)(&t.LettaResponse), &t.RunIDs, &t.Warnings}
 }
 
 // accumulator joins the pieces of a stream of tokens, in time linear in their length.
@@ -685,7 +666,7 @@ func (a *accumulator) result() *Turn {
 
 // ending is the error of a turn that the server ended: a failure that it reported, or a bad stop reason.
 func (a *accumulator) ending(s *MessageStream) error {
-	reason := a.turn.StopReason.StopReason
+	reason := a.turn.StopReason
 	switch {
 	case a.failure != nil:
 		return a.failure

@@ -84,22 +84,22 @@ const (
 	OrderDesc Order = "desc"
 )
 
-// StopReasonType says why a turn ended.
-type StopReasonType string
+// StopReason says why a turn ended.
+type StopReason string
 
 // The values known today; others are kept as they come.
 const (
-	StopReasonEndTurn                             StopReasonType = "end_turn"
-	StopReasonError                               StopReasonType = "error"
-	StopReasonLLMAPIError                         StopReasonType = "llm_api_error"
-	StopReasonInvalidLLMResponse                  StopReasonType = "invalid_llm_response"
-	StopReasonInvalidToolCall                     StopReasonType = "invalid_tool_call"
-	StopReasonMaxSteps                            StopReasonType = "max_steps"
-	StopReasonMaxTokensExceeded                   StopReasonType = "max_tokens_exceeded"
-	StopReasonNoToolCall                          StopReasonType = "no_tool_call"
-	StopReasonToolRule                            StopReasonType = "tool_rule"
-	StopReasonCancelled                           StopReasonType = "cancelled"
-	StopReasonInsufficientCredits                 StopReasonType = "insufficient_credits"
-	StopReasonRequiresApproval                    StopReasonType = "requires_approval"
-	StopReasonContextWindowOverflowInSystemPrompt StopReasonType = "context_window_overflow_in_system_prompt"
+	StopReasonEndTurn                             StopReason = "end_turn"
+	StopReasonError                               StopReason = "error"
+	StopReasonLLMAPIError                         StopReason = "llm_api_error"
+	StopReasonInvalidLLMResponse                  StopReason = "invalid_llm_response"
+	StopReasonInvalidToolCall                     StopReason = "invalid_tool_call"
+	StopReasonMaxSteps                            StopReason = "max_steps"
+	StopReasonMaxTokensExceeded                   StopReason = "max_tokens_exceeded"
+	StopReasonNoToolCall                          StopReason = "no_tool_call"
+	StopReasonToolRule                            StopReason = "tool_rule"
+	StopReasonCancelled                           StopReason = "cancelled"
+	StopReasonInsufficientCredits                 StopReason = "insufficient_credits"
+	StopReasonRequiresApproval                    StopReason = "requires_approval"
+	StopReasonContextWindowOverflowInSystemPrompt StopReason = "context_window_overflow_in_system_prompt"
 )
