@@ -308,14 +308,14 @@ type AgentState struct {
 	Timezone                   string                     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables []AgentEnvironmentVariable `json:"tool_exec_environment_variables,omitzero"`
-	ToolRules                    []ToolRule                 `json:"tool_rules,omitzero"`
+	ToolRules                    ToolRules                  `json:"tool_rules,omitzero"`
 	UpdatedAt                    time.Time                  `json:"updated_at,omitzero"`
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
 func (v *AgentState) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *AgentState) plain() any {
+func (v *AgentState) withoutMethods() any {
 	type fields AgentState
 	return (*fields)(v)
 }
@@ -401,7 +401,7 @@ type AgentCreateParams struct {
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
-	ToolRules                    []ToolRule        `json:"tool_rules,omitzero"`
+	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
 	// Tools holds names of tools, ToolIDs their ids; both are attached.
 	Tools []string `json:"tools,omitzero"`
 }
@@ -409,7 +409,7 @@ type AgentCreateParams struct {
 // UnmarshalJSON reads params that were stored as JSON.
 func (v *AgentCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *AgentCreateParams) plain() any {
+func (v *AgentCreateParams) withoutMethods() any {
 	type fields AgentCreateParams
 	return (*fields)(v)
 }
@@ -461,15 +461,7 @@ type AgentUpdateParams struct {
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
-	ToolRules                    []ToolRule        `json:"tool_rules,omitzero"`
-}
-
-// UnmarshalJSON reads params that were stored as JSON.
-func (v *AgentUpdateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentUpdateParams) plain() any {
-	type fields AgentUpdateParams
-	return (*fields)(v)
+	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
 }
 
 // AgentListParams filter and page agents. Tags makes the common one.
@@ -581,14 +573,6 @@ type FileBlock struct {
 	TemplateName        string         `json:"template_name,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *FileBlock) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *FileBlock) plain() any {
-	type fields FileBlock
-	return (*fields)(v)
-}
-
 // Source is the older name of a folder.
 type Source struct {
 	ID               FolderID         `json:"id"`
@@ -602,14 +586,6 @@ type Source struct {
 	Metadata         map[string]any   `json:"metadata,omitzero"`
 	UpdatedAt        time.Time        `json:"updated_at,omitzero"`
 	VectorDBProvider VectorDBProvider `json:"vector_db_provider"`
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *Source) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *Source) plain() any {
-	type fields Source
-	return (*fields)(v)
 }
 
 // Identity is the older way to tie agents to users; letta-go does it by tags.
@@ -668,14 +644,6 @@ type AgentEnvironmentVariable struct {
 	LastUpdatedByID string    `json:"last_updated_by_id,omitzero"`
 	UpdatedAt       time.Time `json:"updated_at,omitzero"`
 	ValueEnc        string    `json:"value_enc,omitzero"`
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *AgentEnvironmentVariable) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentEnvironmentVariable) plain() any {
-	type fields AgentEnvironmentVariable
-	return (*fields)(v)
 }
 
 // AgentType is the architecture of an agent.

@@ -276,9 +276,6 @@ func fillOtid(otid *string) {
 	*otid = fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// MessageType names a kind of message.
-type MessageType string
-
 // ClientTool describes a tool that the caller runs.
 type ClientTool struct {
 	Name        string          `json:"name"`
@@ -314,24 +311,16 @@ type AgentMessageCreateParams struct {
 	// MaxSteps bounds the model calls of the turn; the server's default is 50.
 	MaxSteps int `json:"max_steps,omitzero"`
 	// Messages are what to send; UserText makes the usual one. Either Messages or Input is needed.
-	Messages       []MessageInput `json:"messages,omitzero"`
-	OverrideModel  string         `json:"override_model,omitzero"`
-	OverrideSystem string         `json:"override_system,omitzero"`
-	ReturnLogprobs bool           `json:"return_logprobs,omitzero"`
-	ReturnTokenIDs bool           `json:"return_token_ids,omitzero"`
+	Messages       MessageInputs `json:"messages,omitzero"`
+	OverrideModel  string        `json:"override_model,omitzero"`
+	OverrideSystem string        `json:"override_system,omitzero"`
+	ReturnLogprobs bool          `json:"return_logprobs,omitzero"`
+	ReturnTokenIDs bool          `json:"return_token_ids,omitzero"`
 	// StreamTokens streams pieces of messages as they come. Needs Stream.
 	StreamTokens bool `json:"stream_tokens,omitzero"`
 	TopLogprobs  int  `json:"top_logprobs,omitzero"`
 	// Deprecated: by Letta.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *AgentMessageCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentMessageCreateParams) plain() any {
-	type fields AgentMessageCreateParams
-	return (*fields)(v)
 }
 
 // AgentMessageCreateAsyncParams are what to send to an agent.
@@ -345,27 +334,19 @@ type AgentMessageCreateAsyncParams struct {
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	ClientTools  []ClientTool  `json:"client_tools,omitzero"`
 	// Deprecated: by Letta.
-	EnableThinking            string         `json:"enable_thinking,omitzero"`
-	IncludeCompactionMessages bool           `json:"include_compaction_messages,omitzero"`
-	IncludeReturnMessageTypes []MessageType  `json:"include_return_message_types,omitzero"`
-	Input                     Content        `json:"input,omitzero"`
-	MaxSteps                  int            `json:"max_steps,omitzero"`
-	Messages                  []MessageInput `json:"messages,omitzero"`
-	OverrideModel             string         `json:"override_model,omitzero"`
-	OverrideSystem            string         `json:"override_system,omitzero"`
-	ReturnLogprobs            bool           `json:"return_logprobs,omitzero"`
-	ReturnTokenIDs            bool           `json:"return_token_ids,omitzero"`
-	TopLogprobs               int            `json:"top_logprobs,omitzero"`
+	EnableThinking            string        `json:"enable_thinking,omitzero"`
+	IncludeCompactionMessages bool          `json:"include_compaction_messages,omitzero"`
+	IncludeReturnMessageTypes []MessageType `json:"include_return_message_types,omitzero"`
+	Input                     Content       `json:"input,omitzero"`
+	MaxSteps                  int           `json:"max_steps,omitzero"`
+	Messages                  MessageInputs `json:"messages,omitzero"`
+	OverrideModel             string        `json:"override_model,omitzero"`
+	OverrideSystem            string        `json:"override_system,omitzero"`
+	ReturnLogprobs            bool          `json:"return_logprobs,omitzero"`
+	ReturnTokenIDs            bool          `json:"return_token_ids,omitzero"`
+	TopLogprobs               int           `json:"top_logprobs,omitzero"`
 	// Deprecated: by Letta.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *AgentMessageCreateAsyncParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentMessageCreateAsyncParams) plain() any {
-	type fields AgentMessageCreateAsyncParams
-	return (*fields)(v)
 }
 
 // AgentMessageListParams filter and page messages.

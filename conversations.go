@@ -130,7 +130,7 @@ type Conversation struct {
 // UnmarshalJSON reads every form of time that a server was seen to send.
 func (v *Conversation) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *Conversation) plain() any {
+func (v *Conversation) withoutMethods() any {
 	type fields Conversation
 	return (*fields)(v)
 }
@@ -152,7 +152,7 @@ type ConversationCreateParams struct {
 // UnmarshalJSON reads params that were stored as JSON.
 func (v *ConversationCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *ConversationCreateParams) plain() any {
+func (v *ConversationCreateParams) withoutMethods() any {
 	type fields ConversationCreateParams
 	return (*fields)(v)
 }

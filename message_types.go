@@ -44,8 +44,27 @@ func (c *Content) UnmarshalJSON(data []byte) error { return unmarshal(data, c) }
 type Message interface {
 	// Common gives the fields that all messages have.
 	Common() *MessageCommon
-	messageType() string
+	messageType() MessageType
 }
+
+// MessageType names a kind of message.
+type MessageType string
+
+// The values known today; others are kept as they come.
+const (
+	MessageTypeSystemMessage           MessageType = "system_message"
+	MessageTypeUserMessage             MessageType = "user_message"
+	MessageTypeAssistantMessage        MessageType = "assistant_message"
+	MessageTypeReasoningMessage        MessageType = "reasoning_message"
+	MessageTypeHiddenReasoningMessage  MessageType = "hidden_reasoning_message"
+	MessageTypeToolCallMessage         MessageType = "tool_call_message"
+	MessageTypeToolReturnMessage       MessageType = "tool_return_message"
+	MessageTypeApprovalRequestMessage  MessageType = "approval_request_message"
+	MessageTypeApprovalResponseMessage MessageType = "approval_response_message"
+	MessageTypeSummaryMessage          MessageType = "summary_message"
+	MessageTypeEventMessage            MessageType = "event_message"
+	MessageTypePing                    MessageType = "ping"
+)
 
 // MessageCommon are the fields that all messages have.
 type MessageCommon struct {
@@ -63,9 +82,15 @@ type MessageCommon struct {
 // Common gives the fields that all messages have.
 func (m *MessageCommon) Common() *MessageCommon { return m }
 
+// Messages is a list of messages that encoding/json can read; a []Message is assignable to it, and it to a []Message.
+type Messages []Message
+
+// UnmarshalJSON reads messages of all kinds.
+func (l *Messages) UnmarshalJSON(data []byte) error { return unmarshal(data, l) }
+
 var messages = newUnion[Message]("message_type", Message.messageType,
 	func(kind string, raw json.RawMessage) Message {
-		m := &UnknownMessage{Kind: kind, Raw: raw}
+		m := &UnknownMessage{Kind: MessageType(kind), Raw: raw}
 		_ = unmarshal(raw, &m.MessageCommon)
 		return m
 	},
@@ -74,24 +99,28 @@ var messages = newUnion[Message]("message_type", Message.messageType,
 
 // SystemMessage is a message of the system.
 type SystemMessage struct {
+	MessageType Kind[SystemMessage] `json:"message_type"`
 	MessageCommon
 	Content Content `json:"content"`
 }
 
 // UserMessage is a message of the user. A turn does not send it back.
 type UserMessage struct {
+	MessageType Kind[UserMessage] `json:"message_type"`
 	MessageCommon
 	Content Content `json:"content"`
 }
 
 // AssistantMessage is what the agent says. In a stream of tokens it is a piece of it.
 type AssistantMessage struct {
+	MessageType Kind[AssistantMessage] `json:"message_type"`
 	MessageCommon
 	Content Content `json:"content"`
 }
 
 // ReasoningMessage is what the model thought. In a stream of tokens it is a piece of it.
 type ReasoningMessage struct {
+	MessageType Kind[ReasoningMessage] `json:"message_type"`
 	MessageCommon
 	Reasoning string `json:"reasoning"`
 	Source    string `json:"source,omitzero"` // reasoner_model, non_reasoner_model
@@ -100,6 +129,7 @@ type ReasoningMessage struct {
 
 // HiddenReasoningMessage is reasoning that the provider does not show.
 type HiddenReasoningMessage struct {
+	MessageType Kind[HiddenReasoningMessage] `json:"message_type"`
 	MessageCommon
 	State           string `json:"state"` // redacted, omitted
 	HiddenReasoning string `json:"hidden_reasoning,omitzero"`
@@ -107,32 +137,35 @@ type HiddenReasoningMessage struct {
 
 // ToolCallMessage is a call of tools. In a stream of tokens it is a piece of one call.
 type ToolCallMessage struct {
+	MessageType Kind[ToolCallMessage] `json:"message_type"`
 	MessageCommon
-	// Deprecated: by Letta, in favour of ToolCalls.
+	// Deprecated: use ToolCalls.
 	ToolCall  *ToolCall  `json:"tool_call,omitzero"`
 	ToolCalls []ToolCall `json:"tool_calls,omitzero"`
 }
 
 // ToolReturnMessage is what tools gave back.
 type ToolReturnMessage struct {
+	MessageType Kind[ToolReturnMessage] `json:"message_type"`
 	MessageCommon
-	// Deprecated: by Letta, in favour of ToolReturns.
+	// Deprecated: use ToolReturns.
 	Status string `json:"status"`
-	// Deprecated: by Letta, in favour of ToolReturns.
+	// Deprecated: use ToolReturns.
 	ToolCallID ToolCallID `json:"tool_call_id"`
-	// Deprecated: by Letta, in favour of ToolReturns.
+	// Deprecated: use ToolReturns.
 	ToolReturn string `json:"tool_return"`
-	// Deprecated: by Letta, in favour of ToolReturns.
+	// Deprecated: use ToolReturns.
 	Stdout []string `json:"stdout,omitzero"`
-	// Deprecated: by Letta, in favour of ToolReturns.
+	// Deprecated: use ToolReturns.
 	Stderr      []string     `json:"stderr,omitzero"`
 	ToolReturns []ToolReturn `json:"tool_returns,omitzero"`
 }
 
 // ApprovalRequestMessage asks for approval of tool calls, or for the returns of client tools.
 type ApprovalRequestMessage struct {
+	MessageType Kind[ApprovalRequestMessage] `json:"message_type"`
 	MessageCommon
-	// Deprecated: by Letta, in favour of ToolCalls.
+	// Deprecated: use ToolCalls.
 	ToolCall  *ToolCall  `json:"tool_call,omitzero"`
 	ToolCalls []ToolCall `json:"tool_calls,omitzero"`
 }
@@ -142,18 +175,20 @@ func (m *ApprovalRequestMessage) Calls() []ToolCall { return callsOf(m.ToolCalls
 
 // ApprovalResponseMessage answers an ApprovalRequestMessage.
 type ApprovalResponseMessage struct {
+	MessageType Kind[ApprovalResponseMessage] `json:"message_type"`
 	MessageCommon
-	Approvals []Approval `json:"approvals,omitzero"`
-	// Deprecated: by Letta, in favour of Approvals.
+	Approvals Approvals `json:"approvals,omitzero"`
+	// Deprecated: use Approvals.
 	Approve bool `json:"approve,omitzero"`
-	// Deprecated: by Letta, in favour of Approvals.
+	// Deprecated: use Approvals.
 	ApprovalRequestID MessageID `json:"approval_request_id,omitzero"`
-	// Deprecated: by Letta, in favour of Approvals.
+	// Deprecated: use Approvals.
 	Reason string `json:"reason,omitzero"`
 }
 
 // SummaryMessage stands for older messages that were summarised.
 type SummaryMessage struct {
+	MessageType Kind[SummaryMessage] `json:"message_type"`
 	MessageCommon
 	Summary         string           `json:"summary"`
 	CompactionStats *CompactionStats `json:"compaction_stats,omitzero"`
@@ -161,6 +196,7 @@ type SummaryMessage struct {
 
 // EventMessage marks something that happened, such as a compaction.
 type EventMessage struct {
+	MessageType Kind[EventMessage] `json:"message_type"`
 	MessageCommon
 	EventType string         `json:"event_type"`
 	EventData map[string]any `json:"event_data"`
@@ -168,197 +204,30 @@ type EventMessage struct {
 
 // Ping is a sign of life in a stream; shown only if asked for.
 type Ping struct {
+	MessageType Kind[Ping] `json:"message_type"`
 	MessageCommon
 }
 
 // UnknownMessage is a kind that this version does not know; its JSON is kept and written back.
 type UnknownMessage struct {
 	MessageCommon
-	Kind string // message_type
+	Kind MessageType
 	Raw  json.RawMessage
 }
 
-func (*SystemMessage) messageType() string           { return "system_message" }
-func (*UserMessage) messageType() string             { return "user_message" }
-func (*AssistantMessage) messageType() string        { return "assistant_message" }
-func (*ReasoningMessage) messageType() string        { return "reasoning_message" }
-func (*HiddenReasoningMessage) messageType() string  { return "hidden_reasoning_message" }
-func (*ToolCallMessage) messageType() string         { return "tool_call_message" }
-func (*ToolReturnMessage) messageType() string       { return "tool_return_message" }
-func (*ApprovalRequestMessage) messageType() string  { return "approval_request_message" }
-func (*ApprovalResponseMessage) messageType() string { return "approval_response_message" }
-func (*SummaryMessage) messageType() string          { return "summary_message" }
-func (*EventMessage) messageType() string            { return "event_message" }
-func (*Ping) messageType() string                    { return "ping" }
-func (m *UnknownMessage) messageType() string        { return m.Kind }
-
-// MarshalJSON adds "message_type".
-func (m SystemMessage) MarshalJSON() ([]byte, error) {
-	type fields SystemMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *SystemMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *SystemMessage) plain() any {
-	type fields SystemMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m UserMessage) MarshalJSON() ([]byte, error) {
-	type fields UserMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *UserMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *UserMessage) plain() any {
-	type fields UserMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m AssistantMessage) MarshalJSON() ([]byte, error) {
-	type fields AssistantMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *AssistantMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *AssistantMessage) plain() any {
-	type fields AssistantMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m ReasoningMessage) MarshalJSON() ([]byte, error) {
-	type fields ReasoningMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ReasoningMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *ReasoningMessage) plain() any {
-	type fields ReasoningMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m HiddenReasoningMessage) MarshalJSON() ([]byte, error) {
-	type fields HiddenReasoningMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *HiddenReasoningMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *HiddenReasoningMessage) plain() any {
-	type fields HiddenReasoningMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m ToolCallMessage) MarshalJSON() ([]byte, error) {
-	type fields ToolCallMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ToolCallMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *ToolCallMessage) plain() any {
-	type fields ToolCallMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m ToolReturnMessage) MarshalJSON() ([]byte, error) {
-	type fields ToolReturnMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ToolReturnMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *ToolReturnMessage) plain() any {
-	type fields ToolReturnMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m ApprovalRequestMessage) MarshalJSON() ([]byte, error) {
-	type fields ApprovalRequestMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ApprovalRequestMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *ApprovalRequestMessage) plain() any {
-	type fields ApprovalRequestMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m ApprovalResponseMessage) MarshalJSON() ([]byte, error) {
-	type fields ApprovalResponseMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *ApprovalResponseMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *ApprovalResponseMessage) plain() any {
-	type fields ApprovalResponseMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m SummaryMessage) MarshalJSON() ([]byte, error) {
-	type fields SummaryMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *SummaryMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *SummaryMessage) plain() any {
-	type fields SummaryMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m EventMessage) MarshalJSON() ([]byte, error) {
-	type fields EventMessage
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *EventMessage) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *EventMessage) plain() any {
-	type fields EventMessage
-	return (*fields)(m)
-}
-
-// MarshalJSON adds "message_type".
-func (m Ping) MarshalJSON() ([]byte, error) {
-	type fields Ping
-	return tagged("message_type", m.messageType(), fields(m))
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (m *Ping) UnmarshalJSON(data []byte) error { return unmarshal(data, m) }
-
-func (m *Ping) plain() any {
-	type fields Ping
-	return (*fields)(m)
-}
+func (*SystemMessage) messageType() MessageType           { return MessageTypeSystemMessage }
+func (*UserMessage) messageType() MessageType             { return MessageTypeUserMessage }
+func (*AssistantMessage) messageType() MessageType        { return MessageTypeAssistantMessage }
+func (*ReasoningMessage) messageType() MessageType        { return MessageTypeReasoningMessage }
+func (*HiddenReasoningMessage) messageType() MessageType  { return MessageTypeHiddenReasoningMessage }
+func (*ToolCallMessage) messageType() MessageType         { return MessageTypeToolCallMessage }
+func (*ToolReturnMessage) messageType() MessageType       { return MessageTypeToolReturnMessage }
+func (*ApprovalRequestMessage) messageType() MessageType  { return MessageTypeApprovalRequestMessage }
+func (*ApprovalResponseMessage) messageType() MessageType { return MessageTypeApprovalResponseMessage }
+func (*SummaryMessage) messageType() MessageType          { return MessageTypeSummaryMessage }
+func (*EventMessage) messageType() MessageType            { return MessageTypeEventMessage }
+func (*Ping) messageType() MessageType                    { return MessageTypePing }
+func (m *UnknownMessage) messageType() MessageType        { return m.Kind }
 
 // MarshalJSON gives Raw back.
 func (m UnknownMessage) MarshalJSON() ([]byte, error) { return rawOr(m.Raw, "UnknownMessage") }
@@ -383,6 +252,12 @@ type ToolCall struct {
 // Approval is *ApprovalReturn or *ToolReturn: the answer to one tool call that waits: a decision, or the return of a client tool.
 type Approval interface{ approval() string }
 
+// Approvals is a list of approvals that encoding/json can read; a []Approval is assignable to it.
+type Approvals []Approval
+
+// UnmarshalJSON reads approvals of all kinds.
+func (l *Approvals) UnmarshalJSON(data []byte) error { return unmarshal(data, l) }
+
 var approvals = newUnion[Approval]("type", Approval.approval,
 	func(kind string, raw json.RawMessage) Approval { return &UnknownApproval{Kind: kind, Raw: raw} },
 	&ApprovalReturn{}, &ToolReturn{},
@@ -390,18 +265,20 @@ var approvals = newUnion[Approval]("type", Approval.approval,
 
 // ApprovalReturn approves a call, or denies it with a reason that the model reads.
 type ApprovalReturn struct {
-	ToolCallID ToolCallID `json:"tool_call_id"`
-	Approve    bool       `json:"approve"`
-	Reason     string     `json:"reason,omitzero"`
+	Type       Kind[ApprovalReturn] `json:"type"`
+	ToolCallID ToolCallID           `json:"tool_call_id"`
+	Approve    bool                 `json:"approve"`
+	Reason     string               `json:"reason,omitzero"`
 }
 
 // ToolReturn is what a tool gave back, in answer to a call.
 type ToolReturn struct {
-	ToolCallID ToolCallID `json:"tool_call_id"`
-	Status     string     `json:"status"` // success, error
-	ToolReturn Content    `json:"tool_return"`
-	Stdout     []string   `json:"stdout,omitzero"`
-	Stderr     []string   `json:"stderr,omitzero"`
+	Type       Kind[ToolReturn] `json:"type"`
+	ToolCallID ToolCallID       `json:"tool_call_id"`
+	Status     string           `json:"status"` // success, error
+	ToolReturn Content          `json:"tool_return"`
+	Stdout     []string         `json:"stdout,omitzero"`
+	Stderr     []string         `json:"stderr,omitzero"`
 }
 
 // UnknownApproval is a variant that this version does not know; its JSON is kept and written back.
@@ -414,23 +291,17 @@ func (*ApprovalReturn) approval() string    { return "approval" }
 func (*ToolReturn) approval() string        { return "tool" }
 func (v *UnknownApproval) approval() string { return v.Kind }
 
-// MarshalJSON adds "type".
-func (v ApprovalReturn) MarshalJSON() ([]byte, error) {
-	type fields ApprovalReturn
-	return tagged("type", v.approval(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v ToolReturn) MarshalJSON() ([]byte, error) {
-	type fields ToolReturn
-	return tagged("type", v.approval(), fields(v))
-}
-
 // MarshalJSON gives Raw back.
 func (v UnknownApproval) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownApproval") }
 
 // MessageInput is *MessageCreate, *ApprovalCreate or *ToolReturnCreate: a message to send. UserText makes the usual one.
 type MessageInput interface{ messageInput() string }
+
+// MessageInputs is a list of messages to send that encoding/json can read; a []MessageInput is assignable to it.
+type MessageInputs []MessageInput
+
+// UnmarshalJSON reads messages of all kinds.
+func (l *MessageInputs) UnmarshalJSON(data []byte) error { return unmarshal(data, l) }
 
 var messageInputs = newUnion[MessageInput]("type", MessageInput.messageInput,
 	func(kind string, raw json.RawMessage) MessageInput { return &UnknownMessageInput{Kind: kind, Raw: raw} },
@@ -439,9 +310,10 @@ var messageInputs = newUnion[MessageInput]("type", MessageInput.messageInput,
 
 // MessageCreate is a message of a user, or of the system.
 type MessageCreate struct {
-	Role    string  `json:"role"` // user, system, assistant
-	Content Content `json:"content"`
-	Name    string  `json:"name,omitzero"`
+	Type    Kind[MessageCreate] `json:"type"`
+	Role    string              `json:"role"` // user, system, assistant
+	Content Content             `json:"content"`
+	Name    string              `json:"name,omitzero"`
 	// Otid tells a message from its copies; filled when it is sent, if empty.
 	Otid        string  `json:"otid,omitzero"`
 	SenderID    string  `json:"sender_id,omitzero"`
@@ -451,22 +323,24 @@ type MessageCreate struct {
 
 // ApprovalCreate answers tool calls that wait for approval; it must name all of them.
 type ApprovalCreate struct {
-	Approvals []Approval `json:"approvals,omitzero"`
-	Otid      string     `json:"otid,omitzero"`
-	GroupID   GroupID    `json:"group_id,omitzero"`
-	// Deprecated: by Letta, in favour of Approvals.
+	Type      Kind[ApprovalCreate] `json:"type"`
+	Approvals Approvals            `json:"approvals,omitzero"`
+	Otid      string               `json:"otid,omitzero"`
+	GroupID   GroupID              `json:"group_id,omitzero"`
+	// Deprecated: use Approvals.
 	Approve Opt[bool] `json:"approve,omitzero"`
-	// Deprecated: by Letta, in favour of Approvals.
+	// Deprecated: use Approvals.
 	ApprovalRequestID MessageID `json:"approval_request_id,omitzero"`
-	// Deprecated: by Letta, in favour of Approvals.
+	// Deprecated: use Approvals.
 	Reason string `json:"reason,omitzero"`
 }
 
 // ToolReturnCreate sends what client tools gave back.
 type ToolReturnCreate struct {
-	ToolReturns []ToolReturn `json:"tool_returns"`
-	Otid        string       `json:"otid,omitzero"`
-	GroupID     GroupID      `json:"group_id,omitzero"`
+	Type        Kind[ToolReturnCreate] `json:"type"`
+	ToolReturns []ToolReturn           `json:"tool_returns"`
+	Otid        string                 `json:"otid,omitzero"`
+	GroupID     GroupID                `json:"group_id,omitzero"`
 }
 
 // UnknownMessageInput is a variant that this version does not know; its JSON is kept and written back.
@@ -479,24 +353,6 @@ func (*MessageCreate) messageInput() string         { return "message" }
 func (*ApprovalCreate) messageInput() string        { return "approval" }
 func (*ToolReturnCreate) messageInput() string      { return "tool_return" }
 func (v *UnknownMessageInput) messageInput() string { return v.Kind }
-
-// MarshalJSON adds "type".
-func (v MessageCreate) MarshalJSON() ([]byte, error) {
-	type fields MessageCreate
-	return tagged("type", v.messageInput(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v ApprovalCreate) MarshalJSON() ([]byte, error) {
-	type fields ApprovalCreate
-	return tagged("type", v.messageInput(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v ToolReturnCreate) MarshalJSON() ([]byte, error) {
-	type fields ToolReturnCreate
-	return tagged("type", v.messageInput(), fields(v))
-}
 
 // MarshalJSON gives Raw back.
 func (v UnknownMessageInput) MarshalJSON() ([]byte, error) {
@@ -518,14 +374,6 @@ func UserImage(text string, data []byte, mediaType string) *MessageCreate {
 	return &MessageCreate{Role: "user", Content: Content{Parts: append(parts, &ImageContent{Source: image})}}
 }
 
-// UnmarshalJSON reads approvals of all kinds.
-func (v *ApprovalCreate) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *ApprovalCreate) plain() any {
-	type fields ApprovalCreate
-	return (*fields)(v)
-}
-
 // ContentPart is one part of a message's content.
 type ContentPart interface{ contentPart() string }
 
@@ -537,47 +385,54 @@ var contentParts = newUnion[ContentPart]("type", ContentPart.contentPart,
 
 // TextContent is text.
 type TextContent struct {
-	Text      string `json:"text"`
-	Signature string `json:"signature,omitzero"`
+	Type      Kind[TextContent] `json:"type"`
+	Text      string            `json:"text"`
+	Signature string            `json:"signature,omitzero"`
 }
 
 // ImageContent is a picture.
 type ImageContent struct {
-	Source ImageSource `json:"source"`
+	Type   Kind[ImageContent] `json:"type"`
+	Source ImageSource        `json:"source"`
 }
 
 // ToolCallContent is a call the model made.
 type ToolCallContent struct {
-	ID        ToolCallID     `json:"id"`
-	Name      string         `json:"name"`
-	Input     map[string]any `json:"input"`
-	Signature string         `json:"signature,omitzero"`
+	Type      Kind[ToolCallContent] `json:"type"`
+	ID        ToolCallID            `json:"id"`
+	Name      string                `json:"name"`
+	Input     map[string]any        `json:"input"`
+	Signature string                `json:"signature,omitzero"`
 }
 
 // ToolReturnContent is what a tool gave back.
 type ToolReturnContent struct {
-	ToolCallID ToolCallID `json:"tool_call_id"`
-	Content    string     `json:"content"`
-	IsError    bool       `json:"is_error"`
+	Type       Kind[ToolReturnContent] `json:"type"`
+	ToolCallID ToolCallID              `json:"tool_call_id"`
+	Content    string                  `json:"content"`
+	IsError    bool                    `json:"is_error"`
 }
 
 // ReasoningContent is the model's reasoning.
 type ReasoningContent struct {
-	IsNative  bool   `json:"is_native"`
-	Reasoning string `json:"reasoning"`
-	Signature string `json:"signature,omitzero"`
+	Type      Kind[ReasoningContent] `json:"type"`
+	IsNative  bool                   `json:"is_native"`
+	Reasoning string                 `json:"reasoning"`
+	Signature string                 `json:"signature,omitzero"`
 }
 
 // RedactedReasoningContent is reasoning that the provider hides.
 type RedactedReasoningContent struct {
-	Data string `json:"data"`
+	Type Kind[RedactedReasoningContent] `json:"type"`
+	Data string                         `json:"data"`
 }
 
 // SummarizedReasoningContent is reasoning that the provider has summarised.
 type SummarizedReasoningContent struct {
-	ID               string             `json:"id"`
-	Summary          []ReasoningSummary `json:"summary"`
-	EncryptedContent string             `json:"encrypted_content,omitzero"`
+	Type             Kind[SummarizedReasoningContent] `json:"type"`
+	ID               string                           `json:"id"`
+	Summary          []ReasoningSummary               `json:"summary"`
+	EncryptedContent string                           `json:"encrypted_content,omitzero"`
 }
 
 // ReasoningSummary is one part of a summary of reasoning.
@@ -588,7 +443,8 @@ type ReasoningSummary struct {
 
 // OmittedReasoningContent marks reasoning that was left out.
 type OmittedReasoningContent struct {
-	Signature string `json:"signature,omitzero"`
+	Type      Kind[OmittedReasoningContent] `json:"type"`
+	Signature string                        `json:"signature,omitzero"`
 }
 
 // UnknownContent is a variant that this version does not know; its JSON is kept and written back.
@@ -607,54 +463,6 @@ func (*SummarizedReasoningContent) contentPart() string { return "summarized_rea
 func (*OmittedReasoningContent) contentPart() string    { return "omitted_reasoning" }
 func (v *UnknownContent) contentPart() string           { return v.Kind }
 
-// MarshalJSON adds "type".
-func (v TextContent) MarshalJSON() ([]byte, error) {
-	type fields TextContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v ImageContent) MarshalJSON() ([]byte, error) {
-	type fields ImageContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v ToolCallContent) MarshalJSON() ([]byte, error) {
-	type fields ToolCallContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v ToolReturnContent) MarshalJSON() ([]byte, error) {
-	type fields ToolReturnContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v ReasoningContent) MarshalJSON() ([]byte, error) {
-	type fields ReasoningContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v RedactedReasoningContent) MarshalJSON() ([]byte, error) {
-	type fields RedactedReasoningContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v SummarizedReasoningContent) MarshalJSON() ([]byte, error) {
-	type fields SummarizedReasoningContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v OmittedReasoningContent) MarshalJSON() ([]byte, error) {
-	type fields OmittedReasoningContent
-	return tagged("type", v.contentPart(), fields(v))
-}
-
 // MarshalJSON gives Raw back.
 func (v UnknownContent) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownContent") }
 
@@ -668,22 +476,25 @@ var imageSources = newUnion[ImageSource]("type", ImageSource.imageSource,
 
 // URLImage is a picture at an address.
 type URLImage struct {
-	URL string `json:"url"`
+	Type Kind[URLImage] `json:"type"`
+	URL  string         `json:"url"`
 }
 
 // Base64Image is a picture in the message.
 type Base64Image struct {
-	Data      string `json:"data"`
-	MediaType string `json:"media_type"`
-	Detail    string `json:"detail,omitzero"`
+	Type      Kind[Base64Image] `json:"type"`
+	Data      string            `json:"data"`
+	MediaType string            `json:"media_type"`
+	Detail    string            `json:"detail,omitzero"`
 }
 
 // LettaImage is a picture stored on the server.
 type LettaImage struct {
-	FileID    FileID `json:"file_id"`
-	Data      string `json:"data,omitzero"`
-	Detail    string `json:"detail,omitzero"`
-	MediaType string `json:"media_type,omitzero"`
+	Type      Kind[LettaImage] `json:"type"`
+	FileID    FileID           `json:"file_id"`
+	Data      string           `json:"data,omitzero"`
+	Detail    string           `json:"detail,omitzero"`
+	MediaType string           `json:"media_type,omitzero"`
 }
 
 // UnknownImageSource is a variant that this version does not know; its JSON is kept and written back.
@@ -697,31 +508,13 @@ func (*Base64Image) imageSource() string          { return "base64" }
 func (*LettaImage) imageSource() string           { return "letta" }
 func (v *UnknownImageSource) imageSource() string { return v.Kind }
 
-// MarshalJSON adds "type".
-func (v URLImage) MarshalJSON() ([]byte, error) {
-	type fields URLImage
-	return tagged("type", v.imageSource(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v Base64Image) MarshalJSON() ([]byte, error) {
-	type fields Base64Image
-	return tagged("type", v.imageSource(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v LettaImage) MarshalJSON() ([]byte, error) {
-	type fields LettaImage
-	return tagged("type", v.imageSource(), fields(v))
-}
-
 // MarshalJSON gives Raw back.
 func (v UnknownImageSource) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownImageSource") }
 
 // UnmarshalJSON reads the source.
 func (v *ImageContent) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *ImageContent) plain() any {
+func (v *ImageContent) withoutMethods() any {
 	type fields ImageContent
 	return (*fields)(v)
 }

@@ -44,7 +44,7 @@ func (p *MessageListParams) cursors() (order *Order, after, before *MessageID) {
 func ofTypes(types []MessageType, all iter.Seq2[Message, error]) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for m, err := range all {
-			if err == nil && len(types) > 0 && !slices.Contains(types, MessageType(m.messageType())) {
+			if err == nil && len(types) > 0 && !slices.Contains(types, m.messageType()) {
 				continue
 			}
 			if !yield(m, err) {
@@ -88,14 +88,6 @@ type MessageSearchParams struct {
 	StartDate  time.Time `json:"start_date,omitzero"`
 }
 
-// UnmarshalJSON reads params that were stored as JSON.
-func (v *MessageSearchParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *MessageSearchParams) plain() any {
-	type fields MessageSearchParams
-	return (*fields)(v)
-}
-
 // MessageSearchResult is a message that was found: of the system, a user or an assistant with Content, or Reasoning.
 type MessageSearchResult struct {
 	MessageID      MessageID      `json:"message_id"`
@@ -105,12 +97,4 @@ type MessageSearchResult struct {
 	Content        Content        `json:"content,omitzero"`
 	CreatedAt      time.Time      `json:"created_at"`
 	Reasoning      string         `json:"reasoning,omitzero"`
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *MessageSearchResult) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *MessageSearchResult) plain() any {
-	type fields MessageSearchResult
-	return (*fields)(v)
 }

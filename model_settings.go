@@ -14,154 +14,171 @@ var modelSettings = newUnion[ModelSettings]("provider_type", ModelSettings.model
 
 // OpenAIModelSettings are the settings of OpenAI.
 type OpenAIModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	Reasoning         *Reasoning     `json:"reasoning,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
-	Strict            Opt[bool]      `json:"strict,omitzero"`
+	ProviderType      Kind[OpenAIModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                       `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                 `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]              `json:"temperature,omitzero"`
+	Reasoning         *Reasoning                `json:"reasoning,omitzero"`
+	ResponseFormat    ResponseFormat            `json:"response_format,omitzero"`
+	Strict            Opt[bool]                 `json:"strict,omitzero"`
 }
 
 // SGLangModelSettings are the settings of SGLang.
 type SGLangModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	Reasoning         *Reasoning     `json:"reasoning,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
-	Strict            Opt[bool]      `json:"strict,omitzero"`
-	ToolCallParser    string         `json:"tool_call_parser,omitzero"`
+	ProviderType      Kind[SGLangModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                       `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                 `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]              `json:"temperature,omitzero"`
+	Reasoning         *Reasoning                `json:"reasoning,omitzero"`
+	ResponseFormat    ResponseFormat            `json:"response_format,omitzero"`
+	Strict            Opt[bool]                 `json:"strict,omitzero"`
+	ToolCallParser    string                    `json:"tool_call_parser,omitzero"`
 }
 
 // AnthropicModelSettings are the settings of Anthropic.
 type AnthropicModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	Effort            string         `json:"effort,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
-	Strict            Opt[bool]      `json:"strict,omitzero"`
-	Thinking          *Thinking      `json:"thinking,omitzero"`
-	Verbosity         string         `json:"verbosity,omitzero"`
+	ProviderType      Kind[AnthropicModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                          `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                    `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                 `json:"temperature,omitzero"`
+	Effort            string                       `json:"effort,omitzero"`
+	ResponseFormat    ResponseFormat               `json:"response_format,omitzero"`
+	Strict            Opt[bool]                    `json:"strict,omitzero"`
+	Thinking          *Thinking                    `json:"thinking,omitzero"`
+	Verbosity         string                       `json:"verbosity,omitzero"`
 }
 
 // GoogleAIModelSettings are the settings of Google AI.
 type GoogleAIModelSettings struct {
-	MaxOutputTokens   int             `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]       `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]    `json:"temperature,omitzero"`
-	ResponseSchema    ResponseFormat  `json:"response_schema,omitzero"`
-	ThinkingConfig    *ThinkingConfig `json:"thinking_config,omitzero"`
+	ProviderType      Kind[GoogleAIModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                         `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                   `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                `json:"temperature,omitzero"`
+	ResponseSchema    ResponseFormat              `json:"response_schema,omitzero"`
+	ThinkingConfig    *ThinkingConfig             `json:"thinking_config,omitzero"`
 }
 
 // GoogleVertexModelSettings are the settings of Google Vertex.
 type GoogleVertexModelSettings struct {
-	MaxOutputTokens   int             `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]       `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]    `json:"temperature,omitzero"`
-	ResponseSchema    ResponseFormat  `json:"response_schema,omitzero"`
-	ThinkingConfig    *ThinkingConfig `json:"thinking_config,omitzero"`
+	ProviderType      Kind[GoogleVertexModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                             `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                       `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                    `json:"temperature,omitzero"`
+	ResponseSchema    ResponseFormat                  `json:"response_schema,omitzero"`
+	ThinkingConfig    *ThinkingConfig                 `json:"thinking_config,omitzero"`
 }
 
 // AzureModelSettings are the settings of Azure.
 type AzureModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
+	ProviderType      Kind[AzureModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                      `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]             `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat           `json:"response_format,omitzero"`
 }
 
 // XaiModelSettings are the settings of xAI.
 type XaiModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
+	ProviderType      Kind[XaiModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                    `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]              `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]           `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat         `json:"response_format,omitzero"`
 }
 
 // MoonshotModelSettings are the settings of Moonshot.
 type MoonshotModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
-	Strict            Opt[bool]      `json:"strict,omitzero"`
+	ProviderType      Kind[MoonshotModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                         `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                   `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat              `json:"response_format,omitzero"`
+	Strict            Opt[bool]                   `json:"strict,omitzero"`
 }
 
 // ZaiModelSettings are the settings of Z.ai.
 type ZaiModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
-	Thinking          *Thinking      `json:"thinking,omitzero"`
+	ProviderType      Kind[ZaiModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                    `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]              `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]           `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat         `json:"response_format,omitzero"`
+	Thinking          *Thinking              `json:"thinking,omitzero"`
 }
 
 // MoonshotCodingModelSettings are the settings of Moonshot's coding models.
 type MoonshotCodingModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	Effort            string         `json:"effort,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
-	Strict            Opt[bool]      `json:"strict,omitzero"`
-	Thinking          *Thinking      `json:"thinking,omitzero"`
-	Verbosity         string         `json:"verbosity,omitzero"`
+	ProviderType      Kind[MoonshotCodingModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                               `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                         `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                      `json:"temperature,omitzero"`
+	Effort            string                            `json:"effort,omitzero"`
+	ResponseFormat    ResponseFormat                    `json:"response_format,omitzero"`
+	Strict            Opt[bool]                         `json:"strict,omitzero"`
+	Thinking          *Thinking                         `json:"thinking,omitzero"`
+	Verbosity         string                            `json:"verbosity,omitzero"`
 }
 
 // GroqModelSettings are the settings of Groq.
 type GroqModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
+	ProviderType      Kind[GroqModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                     `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]               `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]            `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat          `json:"response_format,omitzero"`
 }
 
 // DeepseekModelSettings are the settings of DeepSeek.
 type DeepseekModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
+	ProviderType      Kind[DeepseekModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                         `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                   `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat              `json:"response_format,omitzero"`
 }
 
 // TogetherModelSettings are the settings of Together.
 type TogetherModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
+	ProviderType      Kind[TogetherModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                         `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                   `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat              `json:"response_format,omitzero"`
 }
 
 // BedrockModelSettings are the settings of Bedrock.
 type BedrockModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
+	ProviderType      Kind[BedrockModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                        `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                  `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]               `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat             `json:"response_format,omitzero"`
 }
 
 // BasetenModelSettings are the settings of Baseten.
 type BasetenModelSettings struct {
-	MaxOutputTokens   int          `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]    `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64] `json:"temperature,omitzero"`
+	ProviderType      Kind[BasetenModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                        `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                  `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]               `json:"temperature,omitzero"`
 }
 
 // OpenRouterModelSettings are the settings of OpenRouter.
 type OpenRouterModelSettings struct {
-	MaxOutputTokens   int            `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]      `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64]   `json:"temperature,omitzero"`
-	ResponseFormat    ResponseFormat `json:"response_format,omitzero"`
+	ProviderType      Kind[OpenRouterModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                           `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                     `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                  `json:"temperature,omitzero"`
+	ResponseFormat    ResponseFormat                `json:"response_format,omitzero"`
 }
 
 // ChatGPTOAuthModelSettings are the settings of ChatGPT over OAuth.
 type ChatGPTOAuthModelSettings struct {
-	MaxOutputTokens   int          `json:"max_output_tokens,omitzero"`
-	ParallelToolCalls Opt[bool]    `json:"parallel_tool_calls,omitzero"`
-	Temperature       Opt[float64] `json:"temperature,omitzero"`
-	Reasoning         *Reasoning   `json:"reasoning,omitzero"`
+	ProviderType      Kind[ChatGPTOAuthModelSettings] `json:"provider_type"`
+	MaxOutputTokens   int                             `json:"max_output_tokens,omitzero"`
+	ParallelToolCalls Opt[bool]                       `json:"parallel_tool_calls,omitzero"`
+	Temperature       Opt[float64]                    `json:"temperature,omitzero"`
+	Reasoning         *Reasoning                      `json:"reasoning,omitzero"`
 }
 
 // UnknownModelSettings is a variant that this version does not know; its JSON is kept and written back.
@@ -189,108 +206,6 @@ func (*OpenRouterModelSettings) modelSettings() string     { return "openrouter"
 func (*ChatGPTOAuthModelSettings) modelSettings() string   { return "chatgpt_oauth" }
 func (v *UnknownModelSettings) modelSettings() string      { return v.Kind }
 
-// MarshalJSON adds "provider_type".
-func (v OpenAIModelSettings) MarshalJSON() ([]byte, error) {
-	type fields OpenAIModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v SGLangModelSettings) MarshalJSON() ([]byte, error) {
-	type fields SGLangModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v AnthropicModelSettings) MarshalJSON() ([]byte, error) {
-	type fields AnthropicModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v GoogleAIModelSettings) MarshalJSON() ([]byte, error) {
-	type fields GoogleAIModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v GoogleVertexModelSettings) MarshalJSON() ([]byte, error) {
-	type fields GoogleVertexModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v AzureModelSettings) MarshalJSON() ([]byte, error) {
-	type fields AzureModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v XaiModelSettings) MarshalJSON() ([]byte, error) {
-	type fields XaiModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v MoonshotModelSettings) MarshalJSON() ([]byte, error) {
-	type fields MoonshotModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v ZaiModelSettings) MarshalJSON() ([]byte, error) {
-	type fields ZaiModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v MoonshotCodingModelSettings) MarshalJSON() ([]byte, error) {
-	type fields MoonshotCodingModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v GroqModelSettings) MarshalJSON() ([]byte, error) {
-	type fields GroqModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v DeepseekModelSettings) MarshalJSON() ([]byte, error) {
-	type fields DeepseekModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v TogetherModelSettings) MarshalJSON() ([]byte, error) {
-	type fields TogetherModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v BedrockModelSettings) MarshalJSON() ([]byte, error) {
-	type fields BedrockModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v BasetenModelSettings) MarshalJSON() ([]byte, error) {
-	type fields BasetenModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v OpenRouterModelSettings) MarshalJSON() ([]byte, error) {
-	type fields OpenRouterModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
-// MarshalJSON adds "provider_type".
-func (v ChatGPTOAuthModelSettings) MarshalJSON() ([]byte, error) {
-	type fields ChatGPTOAuthModelSettings
-	return tagged("provider_type", v.modelSettings(), fields(v))
-}
-
 // MarshalJSON gives Raw back.
 func (v UnknownModelSettings) MarshalJSON() ([]byte, error) {
 	return rawOr(v.Raw, "UnknownModelSettings")
@@ -315,183 +230,41 @@ type ThinkingConfig struct {
 }
 
 // ResponseFormat is the form of a model's answer.
-type ResponseFormat interface{ responseFormat() string }
+type ResponseFormat struct {
+	Type       ResponseFormatType `json:"type,omitzero"`
+	JSONSchema map[string]any     `json:"json_schema,omitzero"` // of ResponseFormatJSONSchema
+	// Extra holds fields that this version does not know; they are kept and written back.
+	Extra map[string]json.RawMessage `json:"-"`
+}
 
-var responseFormats = newUnion[ResponseFormat]("type", ResponseFormat.responseFormat,
-	func(kind string, raw json.RawMessage) ResponseFormat {
-		return &UnknownResponseFormat{Kind: kind, Raw: raw}
-	},
-	&TextResponseFormat{}, &JSONSchemaResponseFormat{}, &JSONObjectResponseFormat{},
+// MarshalJSON writes Extra beside the other fields.
+func (f ResponseFormat) MarshalJSON() ([]byte, error) { return marshal(f.withoutMethods()) }
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (f *ResponseFormat) UnmarshalJSON(data []byte) error { return unmarshal(data, f) }
+
+func (f *ResponseFormat) withoutMethods() any {
+	type fields struct {
+		Type       ResponseFormatType         `json:"type,omitzero"`
+		JSONSchema map[string]any             `json:"json_schema,omitzero"`
+		Extra      map[string]json.RawMessage `json:",embed"`
+	}
+	return (*fields)(f)
+}
+
+// ResponseFormatType is the kind of a ResponseFormat.
+type ResponseFormatType string
+
+// The values known today; others are kept as they come.
+const (
+	ResponseFormatText       ResponseFormatType = "text"
+	ResponseFormatJSONSchema ResponseFormatType = "json_schema" // JSON of a schema
+	ResponseFormatJSONObject ResponseFormatType = "json_object" // any JSON object
 )
-
-// TextResponseFormat asks for plain text.
-type TextResponseFormat struct{}
-
-// JSONSchemaResponseFormat asks for JSON of a schema.
-type JSONSchemaResponseFormat struct {
-	JSONSchema map[string]any `json:"json_schema"`
-}
-
-// JSONObjectResponseFormat asks for any JSON object.
-type JSONObjectResponseFormat struct{}
-
-// UnknownResponseFormat is a variant that this version does not know; its JSON is kept and written back.
-type UnknownResponseFormat struct {
-	Kind string // of "type"
-	Raw  json.RawMessage
-}
-
-func (*TextResponseFormat) responseFormat() string       { return "text" }
-func (*JSONSchemaResponseFormat) responseFormat() string { return "json_schema" }
-func (*JSONObjectResponseFormat) responseFormat() string { return "json_object" }
-func (v *UnknownResponseFormat) responseFormat() string  { return v.Kind }
-
-// MarshalJSON adds "type".
-func (v TextResponseFormat) MarshalJSON() ([]byte, error) {
-	type fields TextResponseFormat
-	return tagged("type", v.responseFormat(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v JSONSchemaResponseFormat) MarshalJSON() ([]byte, error) {
-	type fields JSONSchemaResponseFormat
-	return tagged("type", v.responseFormat(), fields(v))
-}
-
-// MarshalJSON adds "type".
-func (v JSONObjectResponseFormat) MarshalJSON() ([]byte, error) {
-	type fields JSONObjectResponseFormat
-	return tagged("type", v.responseFormat(), fields(v))
-}
-
-// MarshalJSON gives Raw back.
-func (v UnknownResponseFormat) MarshalJSON() ([]byte, error) {
-	return rawOr(v.Raw, "UnknownResponseFormat")
-}
-
-// UnmarshalJSON reads the response format.
-func (v *OpenAIModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *OpenAIModelSettings) plain() any {
-	type fields OpenAIModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *SGLangModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *SGLangModelSettings) plain() any {
-	type fields SGLangModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *AnthropicModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AnthropicModelSettings) plain() any {
-	type fields AnthropicModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *GoogleAIModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *GoogleAIModelSettings) plain() any {
-	type fields GoogleAIModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *GoogleVertexModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *GoogleVertexModelSettings) plain() any {
-	type fields GoogleVertexModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *AzureModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AzureModelSettings) plain() any {
-	type fields AzureModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *XaiModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *XaiModelSettings) plain() any {
-	type fields XaiModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *MoonshotModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *MoonshotModelSettings) plain() any {
-	type fields MoonshotModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *ZaiModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *ZaiModelSettings) plain() any {
-	type fields ZaiModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *MoonshotCodingModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *MoonshotCodingModelSettings) plain() any {
-	type fields MoonshotCodingModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *GroqModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *GroqModelSettings) plain() any {
-	type fields GroqModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *DeepseekModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *DeepseekModelSettings) plain() any {
-	type fields DeepseekModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *TogetherModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *TogetherModelSettings) plain() any {
-	type fields TogetherModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *BedrockModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *BedrockModelSettings) plain() any {
-	type fields BedrockModelSettings
-	return (*fields)(v)
-}
-
-// UnmarshalJSON reads the response format.
-func (v *OpenRouterModelSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *OpenRouterModelSettings) plain() any {
-	type fields OpenRouterModelSettings
-	return (*fields)(v)
-}
 
 // LLMConfig is the older form of a model and its settings.
 //
-// Deprecated: by Letta, in favour of Model and ModelSettings.
+// Deprecated: use Model and ModelSettings.
 type LLMConfig struct {
 	ContextWindow      int          `json:"context_window"`
 	Model              string       `json:"model"`
@@ -506,7 +279,7 @@ type LLMConfig struct {
 	MaxTokens          int          `json:"max_tokens,omitzero"`
 	ModelEndpoint      string       `json:"model_endpoint,omitzero"`
 	ModelWrapper       string       `json:"model_wrapper,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	ParallelToolCalls        Opt[bool]        `json:"parallel_tool_calls,omitzero"`
 	ProviderCategory         ProviderCategory `json:"provider_category,omitzero"`
 	ProviderName             string           `json:"provider_name,omitzero"`
@@ -521,14 +294,6 @@ type LLMConfig struct {
 	ToolCallParser           string           `json:"tool_call_parser,omitzero"`
 	TopLogprobs              int              `json:"top_logprobs,omitzero"`
 	Verbosity                string           `json:"verbosity,omitzero"`
-}
-
-// UnmarshalJSON reads the response format.
-func (v *LLMConfig) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *LLMConfig) plain() any {
-	type fields LLMConfig
-	return (*fields)(v)
 }
 
 // EmbeddingConfig is the older form of an embedding model.
@@ -559,7 +324,7 @@ type CompactionSettings struct {
 // UnmarshalJSON reads the model settings.
 func (v *CompactionSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *CompactionSettings) plain() any {
+func (v *CompactionSettings) withoutMethods() any {
 	type fields CompactionSettings
 	return (*fields)(v)
 }

@@ -74,11 +74,3 @@ type Model struct {
 	// Deprecated: by Letta.
 	Verbosity string `json:"verbosity,omitzero"`
 }
-
-// UnmarshalJSON reads the response format.
-func (v *Model) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *Model) plain() any {
-	type fields Model
-	return (*fields)(v)
-}

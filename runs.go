@@ -131,14 +131,6 @@ func (r *Run) Ended() bool {
 	return r.Status == RunStatusCompleted || r.Status == RunStatusFailed || r.Status == RunStatusCancelled
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (r *Run) UnmarshalJSON(data []byte) error { return unmarshal(data, r) }
-
-func (r *Run) plain() any {
-	type fields Run
-	return (*fields)(r)
-}
-
 // RunRequestConfig is how the messages of a run are shown.
 type RunRequestConfig struct {
 	AssistantMessageToolKwarg string        `json:"assistant_message_tool_kwarg,omitzero"`

@@ -528,8 +528,9 @@ type accumulator struct {
 }
 
 type pieceKey struct {
-	kind, otid string
-	id         MessageID
+	kind MessageType
+	otid string
+	id   MessageID
 }
 
 // pieces are the pieces of one message: the first, and what the others add to it.

@@ -679,7 +679,7 @@ func TestStreamBodies(t *testing.T) {
 			require.Len(t, shown, 2)
 			require.JSONEq(t, `{"id":"m","message_type":"telepathy_message","run_id":"run-1","strength":7}`, shown[0])
 			require.IsType(t, &letta.UnknownMessage{}, turn.Messages[0])
-			require.Equal(t, "telepathy_message", turn.Messages[0].(*letta.UnknownMessage).Kind)
+			require.EqualValues(t, "telepathy_message", turn.Messages[0].(*letta.UnknownMessage).Kind)
 		}},
 		{"unknown stop reason", pingFrame + textFrame + strings.Replace(stopFrame, "end_turn", "bored", 1) + doneFrame, nil, func(t *testing.T, _ []string, turn *letta.Turn, err error) {
 			require.NoError(t, err)

@@ -7,7 +7,7 @@ import (
 
 // Turn is a whole turn of an agent: what Create, Respond and RunTools return, and what a stream adds up to.
 type Turn struct {
-	Messages   []Message            `json:"messages"`
+	Messages   Messages             `json:"messages"`
 	StopReason StopReason           `json:"stop_reason"` // in JSON, an object with message_type, as the server writes it
 	Usage      LettaUsageStatistics `json:"usage"`
 	Logprobs   *Logprobs            `json:"logprobs,omitzero"`
@@ -17,12 +17,12 @@ type Turn struct {
 }
 
 // MarshalJSON writes the stop reason as the server does.
-func (t Turn) MarshalJSON() ([]byte, error) { return marshal(t.plain()) }
+func (t Turn) MarshalJSON() ([]byte, error) { return marshal(t.withoutMethods()) }
 
 // UnmarshalJSON reads what MarshalJSON writes, and the server's answers.
 func (t *Turn) UnmarshalJSON(data []byte) error { return unmarshal(data, t) }
 
-func (t *Turn) plain() any {
+func (t *Turn) withoutMethods() any {
 	type fields Turn
 	return &struct {
 		*fields
