@@ -57,6 +57,7 @@ func init() {
 			json.UnmarshalFromFunc(messageInputs.decode),
 			json.UnmarshalFromFunc(decodeList[MessageInputs]),
 			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ isKind) error { return dec.SkipValue() }),
+			json.UnmarshalFromFunc(decodeOpt),
 			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v methodless) error {
 				return json.UnmarshalDecode(dec, v.withoutMethods())
 			}),
@@ -66,6 +67,18 @@ func init() {
 
 // isKind is a Kind of any type.
 type isKind interface{ isKind() }
+
+// optional is an Opt of any type.
+type optional interface{ set(null bool) (value any) }
+
+// decodeOpt reads an Opt on the way; its UnmarshalJSON would start anew.
+func decodeOpt(dec *jsontext.Decoder, v optional) error {
+	null := dec.PeekKind() == 'n'
+	if value := v.set(null); !null {
+		return json.UnmarshalDecode(dec, value)
+	}
+	return dec.SkipValue()
+}
 
 // methodless is a type that has an UnmarshalJSON for the sake of encoding/json. Our engine would scan such a value
 // twice, so it decodes withoutMethods, which is the same value as a type without them.

@@ -59,13 +59,15 @@ func (o Opt[T]) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads the value or null.
-func (o *Opt[T]) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" {
-		*o = Null[T]()
-		return nil
+func (o *Opt[T]) UnmarshalJSON(data []byte) error { return unmarshal(data, o) }
+
+// set makes it null, or some value to be decoded into.
+func (o *Opt[T]) set(null bool) (value any) {
+	*o = Opt[T]{state: optSome}
+	if null {
+		o.state = optNull
 	}
-	*o = Some(*new(T))
-	return unmarshal(data, &o.value)
+	return &o.value
 }
 
 // EncodeValues writes the value into a query; null is left out.
