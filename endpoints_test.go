@@ -387,14 +387,14 @@ func arguments(method reflect.Type) (args []reflect.Value, ids []string) {
 }
 
 var exampleVariants = map[reflect.Type]any{
-	reflect.TypeFor[ModelSettings]():  &OpenAIModelSettings{MaxOutputTokens: 5},
-	reflect.TypeFor[ToolRule]():       &TerminalToolRule{ToolName: "x"},
-	reflect.TypeFor[ContentPart]():    &TextContent{Text: "x"},
-	reflect.TypeFor[any]():            "x",
-	reflect.TypeFor[MessageInput]():   UserText("x"),
-	reflect.TypeFor[Message]():        &AssistantMessage{},
-	reflect.TypeFor[Approval]():       &ApprovalReturn{},
-	reflect.TypeFor[io.Reader]():      strings.NewReader("{}"),
+	reflect.TypeFor[ModelSettings](): &OpenAIModelSettings{MaxOutputTokens: 5},
+	reflect.TypeFor[ToolRule]():      &TerminalToolRule{ToolName: "x"},
+	reflect.TypeFor[ContentPart]():   &TextContent{Text: "x"},
+	reflect.TypeFor[any]():           "x",
+	reflect.TypeFor[MessageInput]():  UserText("x"),
+	reflect.TypeFor[Message]():       &AssistantMessage{},
+	reflect.TypeFor[Approval]():      &ApprovalReturn{},
+	reflect.TypeFor[io.Reader]():     strings.NewReader("{}"),
 }
 
 // filled is a value of a type with no field left at its zero value.

@@ -107,20 +107,23 @@ func decodeTime(dec *jsontext.Decoder, v *time.Time) error {
 		}
 		return fmt.Errorf("a time must be a string, not %s", token.Kind())
 	}
-	text := token.String()
+	*v, err = parseTime(token.String())
+	return err
+}
+
+func parseTime(text string) (time.Time, error) {
 	for _, form := range timeForms {
 		if t, err := time.Parse(form, text); err == nil {
 			if _, offset := t.Zone(); offset == 0 {
 				t = t.UTC() // +00:00 is Z, whatever the zone of this machine
 			}
-			*v = t
-			return nil
+			return t, nil
 		}
 	}
 	if text == "" {
-		return nil
+		return time.Time{}, nil
 	}
-	return fmt.Errorf("unknown form of time %q", text)
+	return time.Time{}, fmt.Errorf("unknown form of time %q", text)
 }
 
 // decodeToolCalls reads a list, or the single object that streams send.

@@ -97,6 +97,7 @@ type MessageStream struct {
 	mu        sync.Mutex   // guards conn, which Close takes
 	conn      *connection
 
+	frames    frameDecoder
 	turn      accumulator
 	runID     RunID
 	seq       int
@@ -345,7 +346,7 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	if event.Partial && !isJSON(event.Data) {
 		return nil, s.failure(ErrStreamTruncated)
 	}
-	kind := stringField(event.Data, "message_type")
+	kind, message, err := s.frames.decode(event.Data)
 	switch {
 	case kind == "stop_reason":
 		s.over.Store(true)
@@ -359,7 +360,6 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	case kind == "" && event.Name != "":
 		return nil, nil // such as cancelled; a stop reason follows
 	}
-	message, err := messages.readAs(kind, event.Data) // in one pass: a scan of the first fields found the kind
 	if err != nil {
 		return nil, s.undecodable(event.Data, err)
 	}
