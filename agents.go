@@ -480,7 +480,7 @@ type AgentListParams struct {
 	MatchAllTags         bool           `url:"match_all_tags,omitempty"`
 	Name                 string         `url:"name,omitempty"`
 	Order                Order          `url:"order,omitempty"`
-	OrderBy              string         `url:"order_by,omitempty"`
+	OrderBy              OrderBy        `url:"order_by,omitempty"`
 	ProjectID            string         `url:"project_id,omitempty"`
 	QueryText            string         `url:"query_text,omitempty"`
 	SortBy               string         `url:"sort_by,omitempty"`
@@ -596,34 +596,68 @@ type Identity struct {
 	// Deprecated: by Letta.
 	BlockIDs      []BlockID          `json:"block_ids,omitzero"`
 	IdentifierKey string             `json:"identifier_key"`
-	IdentityType  string             `json:"identity_type"`
+	IdentityType  IdentityType       `json:"identity_type"`
 	Name          string             `json:"name"`
 	ProjectID     string             `json:"project_id,omitzero"`
 	Properties    []IdentityProperty `json:"properties,omitzero"`
 }
 
+// IdentityType is what an identity stands for.
+type IdentityType string
+
+// The values known today; others are kept as they come.
+const (
+	IdentityTypeOrg   IdentityType = "org"
+	IdentityTypeUser  IdentityType = "user"
+	IdentityTypeOther IdentityType = "other"
+)
+
+// IdentityPropertyType is the type of a property's value.
+type IdentityPropertyType string
+
+// The values known today; others are kept as they come.
+const (
+	IdentityPropertyString  IdentityPropertyType = "string"
+	IdentityPropertyNumber  IdentityPropertyType = "number"
+	IdentityPropertyBoolean IdentityPropertyType = "boolean"
+	IdentityPropertyJSON    IdentityPropertyType = "json"
+)
+
 // IdentityProperty is one property of an identity.
 type IdentityProperty struct {
-	Key   string `json:"key"`
-	Type  string `json:"type"`
-	Value any    `json:"value"`
+	Key   string               `json:"key"`
+	Type  IdentityPropertyType `json:"type"`
+	Value any                  `json:"value"`
 }
+
+// ManagerType is how the agents of a group work together.
+type ManagerType string
+
+// The values known today; others are kept as they come.
+const (
+	ManagerTypeRoundRobin     ManagerType = "round_robin"
+	ManagerTypeSupervisor     ManagerType = "supervisor"
+	ManagerTypeDynamic        ManagerType = "dynamic"
+	ManagerTypeSleeptime      ManagerType = "sleeptime"
+	ManagerTypeVoiceSleeptime ManagerType = "voice_sleeptime"
+	ManagerTypeSwarm          ManagerType = "swarm"
+)
 
 // Group is a set of agents that work together.
 type Group struct {
-	ID                     GroupID   `json:"id"`
-	AgentIDs               []AgentID `json:"agent_ids,omitzero"`
-	Description            string    `json:"description"`
-	ManagerType            string    `json:"manager_type"`
-	BaseTemplateID         string    `json:"base_template_id,omitzero"`
-	DeploymentID           string    `json:"deployment_id,omitzero"`
-	Hidden                 bool      `json:"hidden,omitzero"`
-	LastProcessedMessageID MessageID `json:"last_processed_message_id,omitzero"`
-	ManagerAgentID         AgentID   `json:"manager_agent_id,omitzero"`
-	MaxMessageBufferLength int       `json:"max_message_buffer_length,omitzero"`
-	MaxTurns               int       `json:"max_turns,omitzero"`
-	MinMessageBufferLength int       `json:"min_message_buffer_length,omitzero"`
-	ProjectID              string    `json:"project_id,omitzero"`
+	ID                     GroupID     `json:"id"`
+	AgentIDs               []AgentID   `json:"agent_ids,omitzero"`
+	Description            string      `json:"description"`
+	ManagerType            ManagerType `json:"manager_type"`
+	BaseTemplateID         string      `json:"base_template_id,omitzero"`
+	DeploymentID           string      `json:"deployment_id,omitzero"`
+	Hidden                 bool        `json:"hidden,omitzero"`
+	LastProcessedMessageID MessageID   `json:"last_processed_message_id,omitzero"`
+	ManagerAgentID         AgentID     `json:"manager_agent_id,omitzero"`
+	MaxMessageBufferLength int         `json:"max_message_buffer_length,omitzero"`
+	MaxTurns               int         `json:"max_turns,omitzero"`
+	MinMessageBufferLength int         `json:"min_message_buffer_length,omitzero"`
+	ProjectID              string      `json:"project_id,omitzero"`
 	// Deprecated: by Letta.
 	SharedBlockIDs          []BlockID `json:"shared_block_ids,omitzero"`
 	SleeptimeAgentFrequency int       `json:"sleeptime_agent_frequency,omitzero"`

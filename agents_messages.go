@@ -362,6 +362,6 @@ type AgentMessageListParams struct {
 	IncludeReturnMessageTypes []MessageType  `url:"include_return_message_types,omitempty"`
 	Limit                     int            `url:"limit,omitempty"`
 	Order                     Order          `url:"order,omitempty"`
-	OrderBy                   string         `url:"order_by,omitempty"`
+	OrderBy                   OrderBy        `url:"order_by,omitempty"`
 	UseAssistantMessage       Opt[bool]      `url:"use_assistant_message,omitempty"`
 }

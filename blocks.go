@@ -151,7 +151,7 @@ type BlockListParams struct {
 	MatchAllTags  bool      `url:"match_all_tags,omitempty"`
 	Name          string    `url:"name,omitempty"`
 	Order         Order     `url:"order,omitempty"`
-	OrderBy       string    `url:"order_by,omitempty"`
+	OrderBy       OrderBy   `url:"order_by,omitempty"`
 	ProjectID     string    `url:"project_id,omitempty"`
 	Tags          []string  `url:"tags,omitempty"`
 	TemplatesOnly Opt[bool] `url:"templates_only,omitempty"`

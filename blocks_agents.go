@@ -35,7 +35,7 @@ type BlockAgentListParams struct {
 	Include              []AgentInclude `url:"include,omitempty"`
 	IncludeRelationships []string       `url:"include_relationships,omitempty"`
 	// Limit is the length of a page; the server's default is 50.
-	Limit   int    `url:"limit,omitempty"`
-	Order   Order  `url:"order,omitempty"`
-	OrderBy string `url:"order_by,omitempty"`
+	Limit   int     `url:"limit,omitempty"`
+	Order   Order   `url:"order,omitempty"`
+	OrderBy OrderBy `url:"order_by,omitempty"`
 }

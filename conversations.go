@@ -174,14 +174,24 @@ type ConversationListParams struct {
 	After   ConversationID `url:"after,omitempty"`
 	AgentID AgentID        `url:"agent_id,omitempty"`
 	// ArchiveStatus is unarchived, archived or all; 0.16.8 ignores it.
-	ArchiveStatus string `url:"archive_status,omitempty"`
+	ArchiveStatus ArchiveStatus `url:"archive_status,omitempty"`
 	// Limit is the length of a page; the server's default is 50.
 	Limit int   `url:"limit,omitempty"`
 	Order Order `url:"order,omitempty"`
 	// OrderBy is created_at, last_run_completion or last_message_at.
-	OrderBy       string `url:"order_by,omitempty"`
-	SummarySearch string `url:"summary_search,omitempty"`
+	OrderBy       OrderBy `url:"order_by,omitempty"`
+	SummarySearch string  `url:"summary_search,omitempty"`
 }
+
+// ArchiveStatus is which conversations to list.
+type ArchiveStatus string
+
+// The values known today; others are kept as they come.
+const (
+	ArchiveStatusUnarchived ArchiveStatus = "unarchived"
+	ArchiveStatusArchived   ArchiveStatus = "archived"
+	ArchiveStatusAll        ArchiveStatus = "all"
+)
 
 // ConversationCancelParams name the agent of the conversation "default".
 type ConversationCancelParams struct {

@@ -149,9 +149,9 @@ type ConversationMessageListParams struct {
 	IncludeErr                bool          `url:"include_err,omitempty"`
 	IncludeReturnMessageTypes []MessageType `url:"include_return_message_types,omitempty"`
 	// Limit is the length of a page; the server's default is 100.
-	Limit   int    `url:"limit,omitempty"`
-	Order   Order  `url:"order,omitempty"`
-	OrderBy string `url:"order_by,omitempty"`
+	Limit   int     `url:"limit,omitempty"`
+	Order   Order   `url:"order,omitempty"`
+	OrderBy OrderBy `url:"order_by,omitempty"`
 }
 
 // ConversationMessageCompactParams choose how to summarise.

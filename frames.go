@@ -98,7 +98,7 @@ func (d *frameDecoder) read(event []byte) Message {
 	case MessageTypeAssistantMessage:
 		return &AssistantMessage{MessageCommon: d.common(), Content: Content{Text: d.text[frameContent]}}
 	case MessageTypeReasoningMessage:
-		return &ReasoningMessage{MessageCommon: d.common(), Reasoning: d.text[frameReasoning], Source: d.text[frameSource], Signature: d.text[frameSignature]}
+		return &ReasoningMessage{MessageCommon: d.common(), Reasoning: d.text[frameReasoning], Source: ReasoningSource(d.text[frameSource]), Signature: d.text[frameSignature]}
 	case MessageTypePing:
 		return &Ping{MessageCommon: d.common()}
 	}

@@ -118,21 +118,39 @@ type AssistantMessage struct {
 	Content Content `json:"content"`
 }
 
+// ReasoningSource says whether the reasoning is that of a model made for it.
+type ReasoningSource string
+
+// The values known today; others are kept as they come.
+const (
+	ReasoningSourceReasonerModel    ReasoningSource = "reasoner_model"
+	ReasoningSourceNonReasonerModel ReasoningSource = "non_reasoner_model"
+)
+
 // ReasoningMessage is what the model thought. In a stream of tokens it is a piece of it.
 type ReasoningMessage struct {
 	MessageType Kind[ReasoningMessage] `json:"message_type"`
 	MessageCommon
-	Reasoning string `json:"reasoning"`
-	Source    string `json:"source,omitzero"` // reasoner_model, non_reasoner_model
-	Signature string `json:"signature,omitzero"`
+	Reasoning string          `json:"reasoning"`
+	Source    ReasoningSource `json:"source,omitzero"`
+	Signature string          `json:"signature,omitzero"`
 }
+
+// HiddenReasoningState says why reasoning is not shown.
+type HiddenReasoningState string
+
+// The values known today; others are kept as they come.
+const (
+	HiddenReasoningRedacted HiddenReasoningState = "redacted"
+	HiddenReasoningOmitted  HiddenReasoningState = "omitted"
+)
 
 // HiddenReasoningMessage is reasoning that the provider does not show.
 type HiddenReasoningMessage struct {
 	MessageType Kind[HiddenReasoningMessage] `json:"message_type"`
 	MessageCommon
-	State           string `json:"state"` // redacted, omitted
-	HiddenReasoning string `json:"hidden_reasoning,omitzero"`
+	State           HiddenReasoningState `json:"state"`
+	HiddenReasoning string               `json:"hidden_reasoning,omitzero"`
 }
 
 // ToolCallMessage is a call of tools. In a stream of tokens it is a piece of one call.
@@ -149,7 +167,7 @@ type ToolReturnMessage struct {
 	MessageType Kind[ToolReturnMessage] `json:"message_type"`
 	MessageCommon
 	// Deprecated: use ToolReturns.
-	Status string `json:"status"`
+	Status ToolStatus `json:"status"`
 	// Deprecated: use ToolReturns.
 	ToolCallID ToolCallID `json:"tool_call_id"`
 	// Deprecated: use ToolReturns.
@@ -194,11 +212,19 @@ type SummaryMessage struct {
 	CompactionStats *CompactionStats `json:"compaction_stats,omitzero"`
 }
 
+// EventType is what happened.
+type EventType string
+
+// The values known today; others are kept as they come.
+const (
+	EventTypeCompaction EventType = "compaction"
+)
+
 // EventMessage marks something that happened, such as a compaction.
 type EventMessage struct {
 	MessageType Kind[EventMessage] `json:"message_type"`
 	MessageCommon
-	EventType string         `json:"event_type"`
+	EventType EventType      `json:"event_type"`
 	EventData map[string]any `json:"event_data"`
 }
 
@@ -271,11 +297,20 @@ type ApprovalReturn struct {
 	Reason     string               `json:"reason,omitzero"`
 }
 
+// ToolStatus says whether a tool did what it was called for.
+type ToolStatus string
+
+// The values known today; others are kept as they come.
+const (
+	ToolStatusSuccess ToolStatus = "success"
+	ToolStatusError   ToolStatus = "error"
+)
+
 // ToolReturn is what a tool gave back, in answer to a call.
 type ToolReturn struct {
 	Type       Kind[ToolReturn] `json:"type"`
 	ToolCallID ToolCallID       `json:"tool_call_id"`
-	Status     string           `json:"status"` // success, error
+	Status     ToolStatus       `json:"status"`
 	ToolReturn Content          `json:"tool_return"`
 	Stdout     []string         `json:"stdout,omitzero"`
 	Stderr     []string         `json:"stderr,omitzero"`
@@ -308,10 +343,21 @@ var messageInputs = newUnion[MessageInput]("type", MessageInput.messageInput,
 	&MessageCreate{}, &ApprovalCreate{}, &ToolReturnCreate{},
 )
 
+// Role is who speaks.
+type Role string
+
+// The values known today; others are kept as they come.
+const (
+	RoleUser      Role = "user"
+	RoleSystem    Role = "system"
+	RoleAssistant Role = "assistant"
+	RoleTool      Role = "tool"
+)
+
 // MessageCreate is a message of a user, or of the system.
 type MessageCreate struct {
 	Type    Kind[MessageCreate] `json:"type"`
-	Role    string              `json:"role"` // user, system, assistant
+	Role    Role                `json:"role"`
 	Content Content             `json:"content"`
 	Name    string              `json:"name,omitzero"`
 	// Otid tells a message from its copies; filled when it is sent, if empty.
@@ -361,7 +407,7 @@ func (v UnknownMessageInput) MarshalJSON() ([]byte, error) {
 
 // UserText is a message of the user.
 func UserText(text string) *MessageCreate {
-	return &MessageCreate{Role: "user", Content: Content{Text: text}}
+	return &MessageCreate{Role: RoleUser, Content: Content{Text: text}}
 }
 
 // UserImage is a message of the user with a picture: text may be empty, data is the picture's bytes and mediaType such as image/png.
@@ -371,7 +417,7 @@ func UserImage(text string, data []byte, mediaType string) *MessageCreate {
 		parts = append(parts, &TextContent{Text: text})
 	}
 	image := &Base64Image{Data: base64.StdEncoding.EncodeToString(data), MediaType: mediaType}
-	return &MessageCreate{Role: "user", Content: Content{Parts: append(parts, &ImageContent{Source: image})}}
+	return &MessageCreate{Role: RoleUser, Content: Content{Parts: append(parts, &ImageContent{Source: image})}}
 }
 
 // ContentPart is one part of a message's content.
@@ -474,6 +520,16 @@ var imageSources = newUnion[ImageSource]("type", ImageSource.imageSource,
 	&URLImage{}, &Base64Image{}, &LettaImage{},
 )
 
+// ImageDetail is how closely the model looks at a picture.
+type ImageDetail string
+
+// The values known today; others are kept as they come.
+const (
+	ImageDetailLow  ImageDetail = "low"
+	ImageDetailHigh ImageDetail = "high"
+	ImageDetailAuto ImageDetail = "auto"
+)
+
 // URLImage is a picture at an address.
 type URLImage struct {
 	Type Kind[URLImage] `json:"type"`
@@ -485,7 +541,7 @@ type Base64Image struct {
 	Type      Kind[Base64Image] `json:"type"`
 	Data      string            `json:"data"`
 	MediaType string            `json:"media_type"`
-	Detail    string            `json:"detail,omitzero"`
+	Detail    ImageDetail       `json:"detail,omitzero"`
 }
 
 // LettaImage is a picture stored on the server.
@@ -493,7 +549,7 @@ type LettaImage struct {
 	Type      Kind[LettaImage] `json:"type"`
 	FileID    FileID           `json:"file_id"`
 	Data      string           `json:"data,omitzero"`
-	Detail    string           `json:"detail,omitzero"`
+	Detail    ImageDetail      `json:"detail,omitzero"`
 	MediaType string           `json:"media_type,omitzero"`
 }
 

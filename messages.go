@@ -84,8 +84,8 @@ type MessageSearchParams struct {
 	// Limit is the most results to get; the server's default is 50.
 	Limit int `json:"limit,omitzero"`
 	// SearchMode is vector, fts or hybrid; hybrid when left out.
-	SearchMode string    `json:"search_mode,omitzero"`
-	StartDate  time.Time `json:"start_date,omitzero"`
+	SearchMode SearchMode `json:"search_mode,omitzero"`
+	StartDate  time.Time  `json:"start_date,omitzero"`
 }
 
 // MessageSearchResult is a message that was found: of the system, a user or an assistant with Content, or Reasoning.
@@ -98,3 +98,13 @@ type MessageSearchResult struct {
 	CreatedAt      time.Time      `json:"created_at"`
 	Reasoning      string         `json:"reasoning,omitzero"`
 }
+
+// SearchMode is how Search finds messages.
+type SearchMode string
+
+// The values known today; others are kept as they come.
+const (
+	SearchModeVector SearchMode = "vector"
+	SearchModeFTS    SearchMode = "fts"
+	SearchModeHybrid SearchMode = "hybrid"
+)

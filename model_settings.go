@@ -41,11 +41,11 @@ type AnthropicModelSettings struct {
 	MaxOutputTokens   int                          `json:"max_output_tokens,omitzero"`
 	ParallelToolCalls Opt[bool]                    `json:"parallel_tool_calls,omitzero"`
 	Temperature       Opt[float64]                 `json:"temperature,omitzero"`
-	Effort            string                       `json:"effort,omitzero"`
+	Effort            Effort                       `json:"effort,omitzero"`
 	ResponseFormat    ResponseFormat               `json:"response_format,omitzero"`
 	Strict            Opt[bool]                    `json:"strict,omitzero"`
 	Thinking          *Thinking                    `json:"thinking,omitzero"`
-	Verbosity         string                       `json:"verbosity,omitzero"`
+	Verbosity         Verbosity                    `json:"verbosity,omitzero"`
 }
 
 // GoogleAIModelSettings are the settings of Google AI.
@@ -112,11 +112,11 @@ type MoonshotCodingModelSettings struct {
 	MaxOutputTokens   int                               `json:"max_output_tokens,omitzero"`
 	ParallelToolCalls Opt[bool]                         `json:"parallel_tool_calls,omitzero"`
 	Temperature       Opt[float64]                      `json:"temperature,omitzero"`
-	Effort            string                            `json:"effort,omitzero"`
+	Effort            Effort                            `json:"effort,omitzero"`
 	ResponseFormat    ResponseFormat                    `json:"response_format,omitzero"`
 	Strict            Opt[bool]                         `json:"strict,omitzero"`
 	Thinking          *Thinking                         `json:"thinking,omitzero"`
-	Verbosity         string                            `json:"verbosity,omitzero"`
+	Verbosity         Verbosity                         `json:"verbosity,omitzero"`
 }
 
 // GroqModelSettings are the settings of Groq.
@@ -213,15 +213,48 @@ func (v UnknownModelSettings) MarshalJSON() ([]byte, error) {
 
 // Reasoning is how hard a model thinks.
 type Reasoning struct {
-	ReasoningEffort string `json:"reasoning_effort,omitzero"` // none, minimal, low, medium, high, xhigh
+	ReasoningEffort Effort `json:"reasoning_effort,omitzero"`
 }
+
+// Effort is how hard a model works on an answer. Which of them it takes depends on the model.
+type Effort string
+
+// The values known today; others are kept as they come.
+const (
+	EffortNone    Effort = "none"
+	EffortMinimal Effort = "minimal"
+	EffortLow     Effort = "low"
+	EffortMedium  Effort = "medium"
+	EffortHigh    Effort = "high"
+	EffortXHigh   Effort = "xhigh"
+	EffortMax     Effort = "max"
+)
+
+// Verbosity is how long the answers of a model are.
+type Verbosity string
+
+// The values known today; others are kept as they come.
+const (
+	VerbosityLow    Verbosity = "low"
+	VerbosityMedium Verbosity = "medium"
+	VerbosityHigh   Verbosity = "high"
+)
 
 // Thinking switches extended thinking. Anthropic reads BudgetTokens, Z.ai ClearThinking.
 type Thinking struct {
-	Type          string `json:"type,omitzero"` // enabled, disabled
-	BudgetTokens  int    `json:"budget_tokens,omitzero"`
-	ClearThinking bool   `json:"clear_thinking,omitzero"`
+	Type          ThinkingType `json:"type,omitzero"`
+	BudgetTokens  int          `json:"budget_tokens,omitzero"`
+	ClearThinking bool         `json:"clear_thinking,omitzero"`
 }
+
+// ThinkingType switches Thinking.
+type ThinkingType string
+
+// The values known today; others are kept as they come.
+const (
+	ThinkingEnabled  ThinkingType = "enabled"
+	ThinkingDisabled ThinkingType = "disabled"
+)
 
 // ThinkingConfig is Google's form of Thinking.
 type ThinkingConfig struct {
@@ -271,7 +304,7 @@ type LLMConfig struct {
 	ModelEndpointType  string       `json:"model_endpoint_type"`
 	CompatibilityType  string       `json:"compatibility_type,omitzero"`
 	DisplayName        string       `json:"display_name,omitzero"`
-	Effort             string       `json:"effort,omitzero"`
+	Effort             Effort       `json:"effort,omitzero"`
 	EnableReasoner     Opt[bool]    `json:"enable_reasoner,omitzero"`
 	FrequencyPenalty   Opt[float64] `json:"frequency_penalty,omitzero"`
 	Handle             string       `json:"handle,omitzero"`
@@ -284,7 +317,7 @@ type LLMConfig struct {
 	ProviderCategory         ProviderCategory `json:"provider_category,omitzero"`
 	ProviderName             string           `json:"provider_name,omitzero"`
 	PutInnerThoughtsInKwargs Opt[bool]        `json:"put_inner_thoughts_in_kwargs,omitzero"`
-	ReasoningEffort          string           `json:"reasoning_effort,omitzero"`
+	ReasoningEffort          Effort           `json:"reasoning_effort,omitzero"`
 	ResponseFormat           ResponseFormat   `json:"response_format,omitzero"`
 	ReturnLogprobs           bool             `json:"return_logprobs,omitzero"`
 	ReturnTokenIDs           bool             `json:"return_token_ids,omitzero"`
@@ -293,7 +326,7 @@ type LLMConfig struct {
 	Tier                     string           `json:"tier,omitzero"`
 	ToolCallParser           string           `json:"tool_call_parser,omitzero"`
 	TopLogprobs              int              `json:"top_logprobs,omitzero"`
-	Verbosity                string           `json:"verbosity,omitzero"`
+	Verbosity                Verbosity        `json:"verbosity,omitzero"`
 }
 
 // EmbeddingConfig is the older form of an embedding model.
@@ -310,15 +343,26 @@ type EmbeddingConfig struct {
 	Handle                string `json:"handle,omitzero"`
 }
 
+// CompactionMode is what of a history is summarised, and by whom: a model of its own, or the agent (self_compact).
+type CompactionMode string
+
+// The values known today; others are kept as they come.
+const (
+	CompactionModeAll                      CompactionMode = "all"
+	CompactionModeSlidingWindow            CompactionMode = "sliding_window"
+	CompactionModeSelfCompactAll           CompactionMode = "self_compact_all"
+	CompactionModeSelfCompactSlidingWindow CompactionMode = "self_compact_sliding_window"
+)
+
 // CompactionSettings say how old messages are summarised.
 type CompactionSettings struct {
-	ClipChars               Opt[int]      `json:"clip_chars,omitzero"`
-	Mode                    string        `json:"mode,omitzero"`
-	Model                   string        `json:"model,omitzero"`
-	ModelSettings           ModelSettings `json:"model_settings,omitzero"`
-	Prompt                  string        `json:"prompt,omitzero"`
-	PromptAcknowledgement   bool          `json:"prompt_acknowledgement,omitzero"`
-	SlidingWindowPercentage float64       `json:"sliding_window_percentage,omitzero"`
+	ClipChars               Opt[int]       `json:"clip_chars,omitzero"`
+	Mode                    CompactionMode `json:"mode,omitzero"`
+	Model                   string         `json:"model,omitzero"`
+	ModelSettings           ModelSettings  `json:"model_settings,omitzero"`
+	Prompt                  string         `json:"prompt,omitzero"`
+	PromptAcknowledgement   bool           `json:"prompt_acknowledgement,omitzero"`
+	SlidingWindowPercentage float64        `json:"sliding_window_percentage,omitzero"`
 }
 
 // UnmarshalJSON reads the model settings.

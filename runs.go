@@ -88,7 +88,7 @@ type RunListParams struct {
 	// Limit is the length of a page, 1000 at most; the server's default is 100.
 	Limit      int         `url:"limit,omitempty"`
 	Order      Order       `url:"order,omitempty"`
-	OrderBy    string      `url:"order_by,omitempty"`
+	OrderBy    OrderBy     `url:"order_by,omitempty"`
 	Statuses   []RunStatus `url:"statuses,omitempty"`
 	StopReason StopReason  `url:"stop_reason,omitempty"`
 }

@@ -95,7 +95,7 @@ type RunMessageListParams struct {
 	After  MessageID `url:"after,omitempty"`
 	Before MessageID `url:"before,omitempty"`
 	// Limit is the length of a page; the server's default is 100.
-	Limit   int    `url:"limit,omitempty"`
-	Order   Order  `url:"order,omitempty"`
-	OrderBy string `url:"order_by,omitempty"`
+	Limit   int     `url:"limit,omitempty"`
+	Order   Order   `url:"order,omitempty"`
+	OrderBy OrderBy `url:"order_by,omitempty"`
 }

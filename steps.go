@@ -98,7 +98,7 @@ type StepListParams struct {
 	Limit     int       `url:"limit,omitempty"`
 	Model     string    `url:"model,omitempty"`
 	Order     Order     `url:"order,omitempty"`
-	OrderBy   string    `url:"order_by,omitempty"`
+	OrderBy   OrderBy   `url:"order_by,omitempty"`
 	ProjectID string    `url:"project_id,omitempty"`
 	StartDate time.Time `url:"start_date,omitempty" layout:"2006-01-02T15:04:05.999999Z07:00"`
 	// Tags keep the steps with any of these tags of feedback.

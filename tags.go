@@ -32,8 +32,8 @@ type TagListParams struct {
 	// Limit is the length of a page; the server's default is 50.
 	Limit int `url:"limit,omitempty"`
 	// Name keeps the tags that hold it somewhere, in any case.
-	Name      string `url:"name,omitempty"`
-	Order     Order  `url:"order,omitempty"`
-	OrderBy   string `url:"order_by,omitempty"`
-	QueryText string `url:"query_text,omitempty"`
+	Name      string  `url:"name,omitempty"`
+	Order     Order   `url:"order,omitempty"`
+	OrderBy   OrderBy `url:"order_by,omitempty"`
+	QueryText string  `url:"query_text,omitempty"`
 }

@@ -133,7 +133,7 @@ type Logprob struct {
 
 // ModelTurn is a turn as the model saw it, for those who train models.
 type ModelTurn struct {
-	Role                string  `json:"role"` // assistant, tool
+	Role                Role    `json:"role"`
 	Content             string  `json:"content,omitzero"`
 	ToolName            string  `json:"tool_name,omitzero"`
 	OutputIDs           []int   `json:"output_ids,omitzero"`

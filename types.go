@@ -102,6 +102,18 @@ const (
 	OrderDesc Order = "desc"
 )
 
+// OrderBy is what a list is ordered by. Which of them a list takes is in its documentation.
+type OrderBy string
+
+// The values known today; others are kept as they come.
+const (
+	OrderByCreatedAt         OrderBy = "created_at"
+	OrderByUpdatedAt         OrderBy = "updated_at"
+	OrderByLastRunCompletion OrderBy = "last_run_completion"
+	OrderByLastMessageAt     OrderBy = "last_message_at"
+	OrderByName              OrderBy = "name"
+)
+
 // StopReason says why a turn ended.
 type StopReason string
 
