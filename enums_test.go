@@ -30,11 +30,7 @@ var unnamed = map[string]string{
 // TestEnums: a field whose values are documented has a named type with a constant for each of them.
 func TestEnums(t *testing.T) {
 	constants := stringConstants(t)
-	variants := map[reflect.Type]map[string]reflect.Type{
-		reflect.TypeFor[Message](): messages.variants, reflect.TypeFor[MessageInput](): messageInputs.variants, reflect.TypeFor[Approval](): approvals.variants,
-		reflect.TypeFor[ContentPart](): contentParts.variants, reflect.TypeFor[ImageSource](): imageSources.variants,
-		reflect.TypeFor[ModelSettings](): modelSettings.variants, reflect.TypeFor[ToolRule](): toolRules.variants,
-	}
+	variants := unionVariants()
 	checked, used := 0, map[string]bool{}
 	check := func(where string, typ reflect.Type, values []string) {
 		checked++
@@ -131,15 +127,67 @@ func TestEnums(t *testing.T) {
 	}
 }
 
+// TestUnionsNameTheirVariants: the comment of a sealed interface links every type that it can be.
+func TestUnionsNameTheirVariants(t *testing.T) {
+	docs := map[string]string{}
+	for _, file := range sources(t) {
+		for _, decl := range file.Decls {
+			if decl, ok := decl.(*ast.GenDecl); ok && len(decl.Specs) == 1 {
+				if spec, ok := decl.Specs[0].(*ast.TypeSpec); ok {
+					docs[spec.Name.Name] = decl.Doc.Text()
+				}
+			}
+		}
+	}
+	for union, variants := range unionVariants() {
+		for _, variant := range variants {
+			assert.Contains(t, docs[union.Name()], "[*"+variant.Name()+"]", "the comment of %s", union)
+		}
+		assert.Contains(t, docs[union.Name()], "[*Unknown", "the comment of %s", union)
+	}
+}
+
+// TestJSONMethods: a union that decodes itself, and a struct that holds a bare one, need a method; nothing else does. They
+// are noise in the documentation.
+func TestJSONMethods(t *testing.T) {
+	var methods []string
+	for _, file := range sources(t) {
+		for _, decl := range file.Decls {
+			if decl, ok := decl.(*ast.FuncDecl); ok && (decl.Name.Name == "MarshalJSON" || decl.Name.Name == "UnmarshalJSON") {
+				methods = append(methods, decl.Name.Name)
+			}
+		}
+	}
+	assert.LessOrEqual(t, len(methods), 40)
+}
+
+// unionVariants are the variants of every sealed interface, by kind.
+func unionVariants() map[reflect.Type]map[string]reflect.Type {
+	return map[reflect.Type]map[string]reflect.Type{
+		reflect.TypeFor[Message](): messages.variants, reflect.TypeFor[MessageInput](): messageInputs.variants, reflect.TypeFor[Approval](): approvals.variants,
+		reflect.TypeFor[ContentPart](): contentParts.variants, reflect.TypeFor[ImageSource](): imageSources.variants,
+		reflect.TypeFor[ModelSettings](): modelSettings.variants, reflect.TypeFor[ToolRule](): toolRules.variants,
+	}
+}
+
+// sources are the files of this package.
+func sources(t *testing.T) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution|parser.ParseComments)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	return files
+}
+
 // stringConstants are the values of the package's constants, by the names of their types.
 func stringConstants(t *testing.T) map[string][]string {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	require.NoError(t, err)
 	found := map[string][]string{}
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		require.NoError(t, err)
+	for _, file := range sources(t) {
 		ast.Inspect(file, func(node ast.Node) bool {
 			spec, ok := node.(*ast.ValueSpec)
 			if !ok || len(spec.Values) != 1 {

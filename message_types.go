@@ -38,9 +38,12 @@ func (c Content) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads a string, or a list of parts.
 func (c *Content) UnmarshalJSON(data []byte) error { return unmarshal(data, c) }
 
-// Message is what an agent's history and its turns consist of; switch on its type.
+// Message is what an agent's history and its turns consist of. Switch on its type: [*UserMessage], [*AssistantMessage],
+// [*ReasoningMessage], [*HiddenReasoningMessage], [*ToolCallMessage], [*ToolReturnMessage], [*ApprovalRequestMessage],
+// [*ApprovalResponseMessage], [*SystemMessage], [*SummaryMessage], [*EventMessage], [*Ping] (in a stream that was asked for
+// pings), and [*UnknownMessage] for what this version does not know.
 //
-// One stored message may come as several, with the same ID: reasoning, tool call, assistant message.
+// One stored message may come as several with the same ID: reasoning, tool call, assistant message.
 type Message interface {
 	// Common gives the fields that all messages have.
 	Common() *MessageCommon
@@ -82,7 +85,7 @@ type MessageCommon struct {
 // Common gives the fields that all messages have.
 func (m *MessageCommon) Common() *MessageCommon { return m }
 
-// Messages is a list of messages that encoding/json can read; a []Message is assignable to it, and it to a []Message.
+// Messages is a []Message that encoding/json can decode. Either can be assigned to the other.
 type Messages []Message
 
 // UnmarshalJSON reads messages of all kinds.
@@ -241,14 +244,15 @@ type UnknownMessage struct {
 	Raw  json.RawMessage
 }
 
-func (*SystemMessage) messageType() MessageType           { return MessageTypeSystemMessage }
-func (*UserMessage) messageType() MessageType             { return MessageTypeUserMessage }
-func (*AssistantMessage) messageType() MessageType        { return MessageTypeAssistantMessage }
-func (*ReasoningMessage) messageType() MessageType        { return MessageTypeReasoningMessage }
-func (*HiddenReasoningMessage) messageType() MessageType  { return MessageTypeHiddenReasoningMessage }
-func (*ToolCallMessage) messageType() MessageType         { return MessageTypeToolCallMessage }
-func (*ToolReturnMessage) messageType() MessageType       { return MessageTypeToolReturnMessage }
-func (*ApprovalRequestMessage) messageType() MessageType  { return MessageTypeApprovalRequestMessage }
+func (*SystemMessage) messageType() MessageType          { return MessageTypeSystemMessage }
+func (*UserMessage) messageType() MessageType            { return MessageTypeUserMessage }
+func (*AssistantMessage) messageType() MessageType       { return MessageTypeAssistantMessage }
+func (*ReasoningMessage) messageType() MessageType       { return MessageTypeReasoningMessage }
+func (*HiddenReasoningMessage) messageType() MessageType { return MessageTypeHiddenReasoningMessage }
+func (*ToolCallMessage) messageType() MessageType        { return MessageTypeToolCallMessage }
+func (*ToolReturnMessage) messageType() MessageType      { return MessageTypeToolReturnMessage }
+func (*ApprovalRequestMessage) messageType() MessageType { return MessageTypeApprovalRequestMessage }
+
 func (*ApprovalResponseMessage) messageType() MessageType { return MessageTypeApprovalResponseMessage }
 func (*SummaryMessage) messageType() MessageType          { return MessageTypeSummaryMessage }
 func (*EventMessage) messageType() MessageType            { return MessageTypeEventMessage }
@@ -275,10 +279,11 @@ type ToolCall struct {
 	ToolCallID ToolCallID `json:"tool_call_id"`
 }
 
-// Approval is *ApprovalReturn or *ToolReturn: the answer to one tool call that waits: a decision, or the return of a client tool.
+// Approval is the answer to one tool call that waits: [*ApprovalReturn], a decision; [*ToolReturn], what a client tool gave
+// back; or [*UnknownApproval], which this version does not know.
 type Approval interface{ approval() string }
 
-// Approvals is a list of approvals that encoding/json can read; a []Approval is assignable to it.
+// Approvals is a []Approval that encoding/json can decode. Either can be assigned to the other.
 type Approvals []Approval
 
 // UnmarshalJSON reads approvals of all kinds.
@@ -329,10 +334,11 @@ func (v *UnknownApproval) approval() string { return v.Kind }
 // MarshalJSON gives Raw back.
 func (v UnknownApproval) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownApproval") }
 
-// MessageInput is *MessageCreate, *ApprovalCreate or *ToolReturnCreate: a message to send. UserText makes the usual one.
+// MessageInput is a message to send: [*MessageCreate], which [UserText] and [UserImage] make; [*ApprovalCreate] and
+// [*ToolReturnCreate], which answer tool calls; or [*UnknownMessageInput], which this version does not know.
 type MessageInput interface{ messageInput() string }
 
-// MessageInputs is a list of messages to send that encoding/json can read; a []MessageInput is assignable to it.
+// MessageInputs is a []MessageInput that encoding/json can decode. Either can be assigned to the other.
 type MessageInputs []MessageInput
 
 // UnmarshalJSON reads messages of all kinds.
@@ -420,7 +426,9 @@ func UserImage(text string, data []byte, mediaType string) *MessageCreate {
 	return &MessageCreate{Role: RoleUser, Content: Content{Parts: append(parts, &ImageContent{Source: image})}}
 }
 
-// ContentPart is one part of a message's content.
+// ContentPart is one part of a message's content: [*TextContent], [*ImageContent], [*ToolCallContent],
+// [*ToolReturnContent], [*ReasoningContent], [*RedactedReasoningContent], [*OmittedReasoningContent],
+// [*SummarizedReasoningContent], or [*UnknownContent], which this version does not know.
 type ContentPart interface{ contentPart() string }
 
 var contentParts = newUnion[ContentPart]("type", ContentPart.contentPart,
@@ -512,7 +520,8 @@ func (v *UnknownContent) contentPart() string           { return v.Kind }
 // MarshalJSON gives Raw back.
 func (v UnknownContent) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownContent") }
 
-// ImageSource is where a picture comes from.
+// ImageSource is where a picture comes from: [*URLImage], [*Base64Image], [*LettaImage], or [*UnknownImageSource], which this
+// version does not know.
 type ImageSource interface{ imageSource() string }
 
 var imageSources = newUnion[ImageSource]("type", ImageSource.imageSource,
@@ -567,7 +576,7 @@ func (v *UnknownImageSource) imageSource() string { return v.Kind }
 // MarshalJSON gives Raw back.
 func (v UnknownImageSource) MarshalJSON() ([]byte, error) { return rawOr(v.Raw, "UnknownImageSource") }
 
-// UnmarshalJSON reads the source.
+// UnmarshalJSON reads a source of any kind.
 func (v *ImageContent) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
 func (v *ImageContent) withoutMethods() any {

@@ -2,7 +2,11 @@ package letta
 
 import "encoding/json"
 
-// ModelSettings are the settings of a model, one variant per provider.
+// ModelSettings are the settings of a model, by its provider: [*OpenAIModelSettings], [*AnthropicModelSettings],
+// [*GoogleAIModelSettings], [*GoogleVertexModelSettings], [*AzureModelSettings], [*BedrockModelSettings],
+// [*OpenRouterModelSettings], [*XaiModelSettings], [*GroqModelSettings], [*DeepseekModelSettings], [*TogetherModelSettings],
+// [*BasetenModelSettings], [*MoonshotModelSettings], [*MoonshotCodingModelSettings], [*ZaiModelSettings],
+// [*SGLangModelSettings], [*ChatGPTOAuthModelSettings], or [*UnknownModelSettings], which this version does not know.
 type ModelSettings interface{ modelSettings() string }
 
 var modelSettings = newUnion[ModelSettings]("provider_type", ModelSettings.modelSettings,

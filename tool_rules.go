@@ -2,10 +2,12 @@ package letta
 
 import "encoding/json"
 
-// ToolRule constrains the order in which an agent calls its tools.
+// ToolRule constrains the order in which an agent calls its tools: [*InitToolRule], [*TerminalToolRule], [*ChildToolRule],
+// [*ParentToolRule], [*ConditionalToolRule], [*ContinueToolRule], [*RequiredBeforeExitToolRule], [*MaxCountPerStepToolRule],
+// [*RequiresApprovalToolRule], or [*UnknownToolRule], which this version does not know.
 type ToolRule interface{ toolRule() string }
 
-// ToolRules is a list of tool rules that encoding/json can read; a []ToolRule is assignable to it.
+// ToolRules is a []ToolRule that encoding/json can decode. Either can be assigned to the other.
 type ToolRules []ToolRule
 
 // UnmarshalJSON reads rules of all kinds.

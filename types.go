@@ -78,8 +78,8 @@ func (o Opt[T]) EncodeValues(key string, values *url.Values) error {
 	return nil
 }
 
-// Kind is the field that tells the variants of a union apart, such as "type" or "message_type". There is nothing to
-// set: T, the struct that holds it, decides what it is in JSON.
+// Kind is the field that tells the variants of a union apart in JSON, such as "type" or "message_type". Leave it alone:
+// its JSON follows from T, the variant that holds it.
 type Kind[T any] struct{}
 
 // String is the kind of T, such as "user_message".
@@ -88,7 +88,7 @@ func (Kind[T]) String() string { return kinds[reflect.TypeFor[T]()] }
 // MarshalText writes the kind of T.
 func (k Kind[T]) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalText accepts every kind: who decodes into a T has chosen it already.
+// UnmarshalText accepts every kind: whoever decodes into a T has chosen it already.
 func (Kind[T]) UnmarshalText([]byte) error { return nil }
 
 func (Kind[T]) isKind() {}
