@@ -311,7 +311,7 @@ type AgentState struct {
 	IdentityIDs            []IdentityID   `json:"identity_ids,omitzero"`
 	LastRunCompletion      time.Time      `json:"last_run_completion,omitzero"`
 	LastRunDurationMS      int            `json:"last_run_duration_ms,omitzero"`
-	LastStopReason         StopReasonType `json:"last_stop_reason,omitzero"`
+	LastStopReason         StopReason     `json:"last_stop_reason,omitzero"`
 	LastUpdatedByID        string         `json:"last_updated_by_id,omitzero"`
 	ManagedGroup           *Group         `json:"managed_group,omitzero"`
 	MaxFilesOpen           int            `json:"max_files_open,omitzero"`
@@ -331,14 +331,14 @@ type AgentState struct {
 	Timezone                   string                     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables []AgentEnvironmentVariable `json:"tool_exec_environment_variables,omitzero"`
-	ToolRules                    []ToolRule                 `json:"tool_rules,omitzero"`
+	ToolRules                    ToolRules                  `json:"tool_rules,omitzero"`
 	UpdatedAt                    time.Time                  `json:"updated_at,omitzero"`
 }
 
 // UnmarshalJSON reads every form of time that a server was seen to send.
 func (v *AgentState) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *AgentState) plain() any {
+func (v *AgentState) withoutMethods() any {
 	type fields AgentState
 	return (*fields)(v)
 }
@@ -424,7 +424,7 @@ type AgentCreateParams struct {
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
-	ToolRules                    []ToolRule        `json:"tool_rules,omitzero"`
+	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
 	// Tools holds names of tools, ToolIDs their ids; both are attached.
 	Tools []string `json:"tools,omitzero"`
 }
@@ -432,7 +432,7 @@ type AgentCreateParams struct {
 // UnmarshalJSON reads params that were stored as JSON.
 func (v *AgentCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *AgentCreateParams) plain() any {
+func (v *AgentCreateParams) withoutMethods() any {
 	type fields AgentCreateParams
 	return (*fields)(v)
 }
@@ -452,7 +452,7 @@ type AgentUpdateParams struct {
 	IdentityIDs        []IdentityID            `json:"identity_ids,omitzero"`
 	LastRunCompletion  Opt[time.Time]          `json:"last_run_completion,omitzero"`
 	LastRunDurationMS  Opt[int]                `json:"last_run_duration_ms,omitzero"`
-	LastStopReason     Opt[StopReasonType]     `json:"last_stop_reason,omitzero"`
+	LastStopReason     Opt[StopReason]         `json:"last_stop_reason,omitzero"`
 	// Deprecated: by Letta, in favour of Model and ModelSettings.
 	LLMConfig    Opt[LLMConfig] `json:"llm_config,omitzero"`
 	MaxFilesOpen Opt[int]       `json:"max_files_open,omitzero"`
@@ -484,15 +484,7 @@ type AgentUpdateParams struct {
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
-	ToolRules                    []ToolRule        `json:"tool_rules,omitzero"`
-}
-
-// UnmarshalJSON reads params that were stored as JSON.
-func (v *AgentUpdateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentUpdateParams) plain() any {
-	type fields AgentUpdateParams
-	return (*fields)(v)
+	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
 }
 
 // AgentListParams filter and page agents. Tags makes the common one.
@@ -506,7 +498,7 @@ type AgentListParams struct {
 	IdentityID           IdentityID     `url:"identity_id,omitempty"`
 	Include              []AgentInclude `url:"include,omitempty"`
 	IncludeRelationships []string       `url:"include_relationships,omitempty"`
-	LastStopReason       StopReasonType `url:"last_stop_reason,omitempty"`
+	LastStopReason       StopReason     `url:"last_stop_reason,omitempty"`
 	Limit                int            `url:"limit,omitempty"`
 	MatchAllTags         bool           `url:"match_all_tags,omitempty"`
 	Name                 string         `url:"name,omitempty"`
@@ -604,14 +596,6 @@ type FileBlock struct {
 	TemplateName        string         `json:"template_name,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *FileBlock) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *FileBlock) plain() any {
-	type fields FileBlock
-	return (*fields)(v)
-}
-
 // Source is the older name of a folder.
 type Source struct {
 	ID               FolderID         `json:"id"`
@@ -627,14 +611,6 @@ type Source struct {
 	VectorDBProvider VectorDBProvider `json:"vector_db_provider"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *Source) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *Source) plain() any {
-	type fields Source
-	return (*fields)(v)
-}
-
 // Identity is the older way to tie agents to users; letta-go does it by tags.
 type Identity struct {
 	ID IdentityID `json:"id"`
@@ -643,34 +619,68 @@ type Identity struct {
 	// Deprecated: by Letta.
 	BlockIDs      []BlockID          `json:"block_ids,omitzero"`
 	IdentifierKey string             `json:"identifier_key"`
-	IdentityType  string             `json:"identity_type"`
+	IdentityType  IdentityType       `json:"identity_type"`
 	Name          string             `json:"name"`
 	ProjectID     string             `json:"project_id,omitzero"`
 	Properties    []IdentityProperty `json:"properties,omitzero"`
 }
 
+// IdentityType is what an identity stands for.
+type IdentityType string
+
+// The values known today; others are kept as they come.
+const (
+	IdentityTypeOrg   IdentityType = "org"
+	IdentityTypeUser  IdentityType = "user"
+	IdentityTypeOther IdentityType = "other"
+)
+
+// IdentityPropertyType is the type of a property's value.
+type IdentityPropertyType string
+
+// The values known today; others are kept as they come.
+const (
+	IdentityPropertyString  IdentityPropertyType = "string"
+	IdentityPropertyNumber  IdentityPropertyType = "number"
+	IdentityPropertyBoolean IdentityPropertyType = "boolean"
+	IdentityPropertyJSON    IdentityPropertyType = "json"
+)
+
 // IdentityProperty is one property of an identity.
 type IdentityProperty struct {
-	Key   string `json:"key"`
-	Type  string `json:"type"`
-	Value any    `json:"value"`
+	Key   string               `json:"key"`
+	Type  IdentityPropertyType `json:"type"`
+	Value any                  `json:"value"`
 }
+
+// ManagerType is how the agents of a group work together.
+type ManagerType string
+
+// The values known today; others are kept as they come.
+const (
+	ManagerTypeRoundRobin     ManagerType = "round_robin"
+	ManagerTypeSupervisor     ManagerType = "supervisor"
+	ManagerTypeDynamic        ManagerType = "dynamic"
+	ManagerTypeSleeptime      ManagerType = "sleeptime"
+	ManagerTypeVoiceSleeptime ManagerType = "voice_sleeptime"
+	ManagerTypeSwarm          ManagerType = "swarm"
+)
 
 // Group is a set of agents that work together.
 type Group struct {
-	ID                     GroupID   `json:"id"`
-	AgentIDs               []AgentID `json:"agent_ids,omitzero"`
-	Description            string    `json:"description"`
-	ManagerType            string    `json:"manager_type"`
-	BaseTemplateID         string    `json:"base_template_id,omitzero"`
-	DeploymentID           string    `json:"deployment_id,omitzero"`
-	Hidden                 bool      `json:"hidden,omitzero"`
-	LastProcessedMessageID MessageID `json:"last_processed_message_id,omitzero"`
-	ManagerAgentID         AgentID   `json:"manager_agent_id,omitzero"`
-	MaxMessageBufferLength int       `json:"max_message_buffer_length,omitzero"`
-	MaxTurns               int       `json:"max_turns,omitzero"`
-	MinMessageBufferLength int       `json:"min_message_buffer_length,omitzero"`
-	ProjectID              string    `json:"project_id,omitzero"`
+	ID                     GroupID     `json:"id"`
+	AgentIDs               []AgentID   `json:"agent_ids,omitzero"`
+	Description            string      `json:"description"`
+	ManagerType            ManagerType `json:"manager_type"`
+	BaseTemplateID         string      `json:"base_template_id,omitzero"`
+	DeploymentID           string      `json:"deployment_id,omitzero"`
+	Hidden                 bool        `json:"hidden,omitzero"`
+	LastProcessedMessageID MessageID   `json:"last_processed_message_id,omitzero"`
+	ManagerAgentID         AgentID     `json:"manager_agent_id,omitzero"`
+	MaxMessageBufferLength int         `json:"max_message_buffer_length,omitzero"`
+	MaxTurns               int         `json:"max_turns,omitzero"`
+	MinMessageBufferLength int         `json:"min_message_buffer_length,omitzero"`
+	ProjectID              string      `json:"project_id,omitzero"`
 	// Deprecated: by Letta.
 	SharedBlockIDs          []BlockID `json:"shared_block_ids,omitzero"`
 	SleeptimeAgentFrequency int       `json:"sleeptime_agent_frequency,omitzero"`
@@ -691,14 +701,6 @@ type AgentEnvironmentVariable struct {
 	LastUpdatedByID string    `json:"last_updated_by_id,omitzero"`
 	UpdatedAt       time.Time `json:"updated_at,omitzero"`
 	ValueEnc        string    `json:"value_enc,omitzero"`
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *AgentEnvironmentVariable) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentEnvironmentVariable) plain() any {
-	type fields AgentEnvironmentVariable
-	return (*fields)(v)
 }
 
 // AgentType is the architecture of an agent.

@@ -330,22 +330,29 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 		reflect.TypeFor[Step](): "Step", reflect.TypeFor[StepMetricRetrieveResponse](): "steps.MetricRetrieveResponse",
 		reflect.TypeFor[ProviderTrace](): "ProviderTrace", reflect.TypeFor[ProviderTraceBillingContext](): "ProviderTrace.BillingContext", reflect.TypeFor[Conversation](): "Conversation",
 		reflect.TypeFor[MessageSearchResult](): "MessageSearchResponse.MessageSearchResponseItem", reflect.TypeFor[CompactionResponse](): "conversations.CompactionResponse",
-		reflect.TypeFor[LettaResponse](): "agents.LettaResponse", reflect.TypeFor[StopReason](): "agents.LettaResponse.StopReason", reflect.TypeFor[LettaUsageStatistics](): "agents.LettaResponse.Usage",
+		reflect.TypeFor[stopReason](): "agents.LettaResponse.StopReason", reflect.TypeFor[LettaUsageStatistics](): "agents.LettaResponse.Usage",
 		reflect.TypeFor[Logprobs](): "agents.LettaResponse.Logprobs", reflect.TypeFor[ModelTurn](): "agents.LettaResponse.Turn",
 		reflect.TypeFor[ClientTool](): "conversations.MessageCreateParams.ClientTool", reflect.TypeFor[ClientSkill](): "conversations.MessageCreateParams.ClientSkill",
 	} {
 		assert.Empty(t, apispec.MissingFields(value, schema), "%s lacks fields", value)
 		assert.Empty(t, apispec.ExtraFields(value, schema), "%s has fields that the API lacks", value)
 	}
+	assert.Empty(t, apispec.MissingFields(reflect.TypeFor[Turn](), "agents.LettaResponse"))
+	assert.Equal(t, []string{"run_ids", "warnings"}, apispec.ExtraFields(reflect.TypeFor[Turn](), "agents.LettaResponse"), "what streams add")
 	checkUnion(t, toolRules, "AgentState.ToolRule")
 	checkUnion(t, modelSettings, "AgentState.ModelSettings")
-	checkUnion(t, responseFormats, "AgentState.ResponseFormat")
+	formats := apispec.Schemas()["AgentState.ResponseFormat"]
+	assert.Equal(t, sorted([]string{string(ResponseFormatText), string(ResponseFormatJSONSchema), string(ResponseFormatJSONObject)}), keys(formats.Mapping))
+	for _, variant := range formats.Variants {
+		missing := apispec.MissingFields(reflect.TypeFor[ResponseFormat](), variant)
+		assert.Empty(t, missing, "ResponseFormat lacks fields of %s", variant)
+	}
 	checkUnion(t, contentParts, "agents.MessageCreateParams.InputUnionMember1") // those of messages, and one more
 	checkUnion(t, imageSources, "agents.ImageContentParam.Source")
 	checkUnion(t, approvals, "agents.ApprovalCreateParam.Approval")
 	checkUnion(t, messageInputs, "agents.MessageCreateParams.Message")
 	checkUnion(t, messages, "agents.Message", "ping")
-	assert.Equal(t, []string{"message_type"}, apispec.MissingFields(reflect.TypeFor[Ping](), "agents.LettaStreamingResponse.LettaPing"))
+	assert.Empty(t, apispec.MissingFields(reflect.TypeFor[Ping](), "agents.LettaStreamingResponse.LettaPing"))
 }
 
 func checkUnion[T any](t *testing.T, u *union[T], schema string, more ...string) {
@@ -356,9 +363,9 @@ func checkUnion[T any](t *testing.T, u *union[T], schema string, more ...string)
 	assert.Equal(t, sorted(append(keys(spec.Mapping), more...)), keys(u.variants), schema)
 	for kind, variant := range spec.Mapping {
 		if goType, ok := u.variants[kind]; ok {
-			missing := slices.DeleteFunc(apispec.MissingFields(goType, variant), func(name string) bool { return name == u.field })
-			assert.Empty(t, missing, "%s lacks fields of %s", goType, variant)
+			assert.Empty(t, apispec.MissingFields(goType, variant), "%s lacks fields of %s", goType, variant)
 			assert.Empty(t, apispec.ExtraFields(goType, variant), "%s has fields that %s lacks", goType, variant)
+			assert.Equal(t, kind, kinds[goType])
 		}
 	}
 }
@@ -382,15 +389,14 @@ func arguments(method reflect.Type) (args []reflect.Value, ids []string) {
 }
 
 var exampleVariants = map[reflect.Type]any{
-	reflect.TypeFor[ModelSettings]():  &OpenAIModelSettings{MaxOutputTokens: 5},
-	reflect.TypeFor[ResponseFormat](): &JSONObjectResponseFormat{},
-	reflect.TypeFor[ToolRule]():       &TerminalToolRule{ToolName: "x"},
-	reflect.TypeFor[ContentPart]():    &TextContent{Text: "x"},
-	reflect.TypeFor[any]():            "x",
-	reflect.TypeFor[MessageInput]():   UserText("x"),
-	reflect.TypeFor[Message]():        &AssistantMessage{},
-	reflect.TypeFor[Approval]():       &ApprovalReturn{},
-	reflect.TypeFor[io.Reader]():      strings.NewReader("{}"),
+	reflect.TypeFor[ModelSettings](): &OpenAIModelSettings{MaxOutputTokens: 5},
+	reflect.TypeFor[ToolRule]():      &TerminalToolRule{ToolName: "x"},
+	reflect.TypeFor[ContentPart]():   &TextContent{Text: "x"},
+	reflect.TypeFor[any]():           "x",
+	reflect.TypeFor[MessageInput]():  UserText("x"),
+	reflect.TypeFor[Message]():       &AssistantMessage{},
+	reflect.TypeFor[Approval]():      &ApprovalReturn{},
+	reflect.TypeFor[io.Reader]():     strings.NewReader("{}"),
 }
 
 // filled is a value of a type with no field left at its zero value.
