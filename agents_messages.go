@@ -2,20 +2,10 @@ package letta
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"iter"
 	"net/http"
-	"reflect"
-	"slices"
-	"strings"
-	"sync"
-	"time"
 )
-
-const turnTimeout = 10 * time.Minute // of a turn that is answered as a whole, unless WithTimeout says otherwise
 
 // AgentMessageService is client.Agents.Messages: talking to an agent. Turns of one agent should not overlap: see
 // WithTurnLock.
@@ -23,13 +13,13 @@ type AgentMessageService struct{ core *core }
 
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
 // sent once: after an error that leaves open whether it arrived, look at the agent's messages.
-func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	body, err := params.body("agents.messages.create", false, false)
 	if err != nil {
 		return nil, err
 	}
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, body: body, turn: true}
-	return turn[*LettaResponse](ctx, s.core, string(id), op, opts)
+	r := request{op: Operation{"agents.messages.create", http.MethodPost, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, body: body, turn: true}
+	return s.core.sendTurn(ctx, string(id), r, opts)
 }
 
 // Stream sends messages and gives the turn as it happens. It is sent once. A background turn is resumed when its
@@ -39,33 +29,26 @@ func (s *AgentMessageService) Stream(ctx context.Context, id AgentID, params *Ag
 	if err != nil {
 		return nil, err
 	}
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, body: body, turn: true}
-	return s.core.stream(ctx, string(id), op, params.Background, func(ctx context.Context, run RunID) {
-		_, _ = s.Cancel(ctx, id, &AgentMessageCancelParams{RunIDs: []RunID{run}}, withoutFields(opts)...)
+	r := request{op: Operation{"agents.messages.stream", http.MethodPost, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, body: body, turn: true}
+	r.stream = true
+	return s.core.stream(ctx, string(id), r, params.Background, func(ctx context.Context, run RunID, cfg *settings) {
+		_, _ = s.Cancel(ctx, id, &AgentMessageCancelParams{RunIDs: []RunID{run}}, cfg)
 	}, opts)
 }
 
 // CreateAsync sends messages and returns at once; Runs.Wait waits for the turn, Runs.Messages.List has its messages.
 func (s *AgentMessageService) CreateAsync(ctx context.Context, id AgentID, params *AgentMessageCreateAsyncParams, opts ...RequestOption) (*Run, error) {
-	if params == nil {
-		return nil, missing("agents.messages.create_async")
-	}
-	p := *params
+	p := copyOf(params)
 	var err error
 	if p.Messages, err = checkInput("agents.messages.create_async", p.Messages, p.Input); err != nil {
 		return nil, err
 	}
-	return do[*Run](ctx, s.core, call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages/async", ids: []any{id}, body: &p, turn: true}, opts)
+	return do[*Run](ctx, s.core, request{op: Operation{"agents.messages.create_async", http.MethodPost, "/v1/agents/{agent_id}/messages/async"}, ids: []any{id}, body: &p, turn: true}, opts)
 }
 
 // List gets one page of the agent's messages: by default the newest 100, oldest first.
 func (s *AgentMessageService) List(ctx context.Context, id AgentID, params *AgentMessageListParams, opts ...RequestOption) ([]Message, error) {
-	if params != nil {
-		if err := checkList("agents.messages.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, query: params}, opts)
+	return do[[]Message](ctx, s.core, request{op: Operation{"agents.messages.list", http.MethodGet, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, query: params}, opts)
 }
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
@@ -73,13 +56,13 @@ func (s *AgentMessageService) ListAll(ctx context.Context, id AgentID, params *A
 	p := copyOf(params)
 	types := p.IncludeReturnMessageTypes
 	p.IncludeReturnMessageTypes = nil // a server filters a page after its limit: an empty page would look like the end
-	return ofTypes(types, history(&p, func(p *AgentMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
+	return ofTypes(types, history("agents.messages.list_all", &p, func(p *AgentMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
 		func(p *AgentMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) }))
 }
 
 // Latest gets the newest n messages in one request, oldest first.
 func (s *AgentMessageService) Latest(ctx context.Context, id AgentID, n int, opts ...RequestOption) ([]Message, error) {
-	return latest(n, true, func() ([]Message, error) {
+	return latest("agents.messages.latest", n, true, func() ([]Message, error) {
 		return s.List(ctx, id, &AgentMessageListParams{Limit: n, Order: OrderDesc}, opts...)
 	})
 }
@@ -92,11 +75,11 @@ type AgentMessageCancelParams struct {
 // Cancel stops runs of the agent; the answer maps run ids to what became of them. A cancelled turn leaves no messages.
 // ErrNoActiveRun if there is nothing to stop, which not every server says.
 func (s *AgentMessageService) Cancel(ctx context.Context, id AgentID, params *AgentMessageCancelParams, opts ...RequestOption) (map[string]any, error) {
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages/cancel", ids: []any{id}}
+	r := request{op: Operation{"agents.messages.cancel", http.MethodPost, "/v1/agents/{agent_id}/messages/cancel"}, ids: []any{id}}
 	if params != nil {
-		op.body = params
+		r.body = params
 	}
-	return do[map[string]any](ctx, s.core, op, opts)
+	return do[map[string]any](ctx, s.core, r, opts)
 }
 
 // AgentMessageResetParams choose what is left after a reset.
@@ -107,7 +90,7 @@ type AgentMessageResetParams struct {
 // Reset empties the agent's context, but for the system message. 0.16.8 still lists the messages as history.
 func (s *AgentMessageService) Reset(ctx context.Context, id AgentID, params *AgentMessageResetParams, opts ...RequestOption) (*AgentState, error) {
 	p := copyOf(params)
-	agent, err := do[*AgentState](ctx, s.core, call{method: http.MethodPatch, path: "/v1/agents/{agent_id}/reset-messages", ids: []any{id}, body: &p}, opts)
+	agent, err := do[*AgentState](ctx, s.core, request{op: Operation{"agents.messages.reset", http.MethodPatch, "/v1/agents/{agent_id}/reset-messages"}, ids: []any{id}, body: &p}, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +106,8 @@ type AgentMessageCompactParams struct {
 // Compact summarises the older messages of the agent's context.
 func (s *AgentMessageService) Compact(ctx context.Context, id AgentID, params *AgentMessageCompactParams, opts ...RequestOption) (*CompactionResponse, error) {
 	p := copyOf(params)
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/summarize", ids: []any{id}, body: &p, turn: true}
-	return do[*CompactionResponse](ctx, s.core, op, longer(opts))
+	r := request{op: Operation{"agents.messages.compact", http.MethodPost, "/v1/agents/{agent_id}/summarize"}, ids: []any{id}, body: &p, turn: true}
+	return do[*CompactionResponse](ctx, s.core, r, opts)
 }
 
 // CompactionResponse says what a compaction did.
@@ -133,152 +116,6 @@ type CompactionResponse struct {
 	NumMessagesBefore int    `json:"num_messages_before"`
 	NumMessagesAfter  int    `json:"num_messages_after"`
 }
-
-// turn sends op under the lock of its agent or conversation, if WithTurnLock asks for it.
-func turn[T any](ctx context.Context, c *core, key string, op call, opts []RequestOption) (T, error) {
-	release, err := c.lockTurn(ctx, key, opts)
-	if err != nil {
-		return *new(T), fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
-	}
-	defer release()
-	return do[T](ctx, c, op, longer(opts))
-}
-
-// longer puts the timeout of turns before the options of a call.
-func longer(opts []RequestOption) []RequestOption {
-	return append([]RequestOption{requestOption(func(c *config) error {
-		if !c.timeoutSet {
-			c.timeout = turnTimeout
-		}
-		return nil
-	})}, opts...)
-}
-
-func (c *core) lockTurn(ctx context.Context, key string, opts []RequestOption) (func(), error) {
-	cfg, err := c.configure(opts)
-	if err != nil || !cfg.turnLock {
-		return func() {}, err
-	}
-	if ctx == nil {
-		return nil, errors.New("the context is nil")
-	}
-	release, err := c.turns.lock(ctx, key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: another turn of %s goes on: %w", ErrNotSent, key, err)
-	}
-	return release, nil
-}
-
-// stream sends op and returns its stream, which holds the lock of the agent or conversation to its end.
-func (c *core) stream(ctx context.Context, key string, op call, background bool, cancel func(context.Context, RunID), opts []RequestOption) (*MessageStream, error) {
-	cfg, err := c.configure(opts)
-	if err != nil {
-		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
-	}
-	s := &MessageStream{core: c, opts: opts, pings: cfg.pings}
-	if background {
-		s.resume = streamRun
-	}
-	if cfg.cancelOnDone && cancel != nil {
-		s.abandon = func(ctx context.Context, run RunID) {
-			ctx, stop := context.WithTimeout(ctx, abandonTimeout)
-			defer stop()
-			cancel(ctx, run)
-		}
-	}
-	if s.release, err = c.lockTurn(ctx, key, opts); err != nil {
-		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
-	}
-	s.release = sync.OnceFunc(s.release)
-	if _, err := s.start(ctx, op); err != nil {
-		s.release()
-		return nil, err
-	}
-	return s, nil
-}
-
-// body is what is sent: the params with an otid in every message, and the fields that make the answer a stream or not.
-func (p *AgentMessageCreateParams) body(operation string, stream, conversation bool) (any, error) {
-	switch {
-	case p == nil:
-		return nil, missing(operation)
-	case p.AgentID != "" && !conversation:
-		return nil, invalid(operation, "agent_id is for the conversation default only")
-	case !stream && (p.Background || p.StreamTokens):
-		return nil, invalid(operation, "background and stream_tokens need Stream")
-	}
-	sent := *p
-	var err error
-	if sent.Messages, err = checkInput(operation, p.Messages, p.Input); err != nil {
-		return nil, err
-	}
-	type fields AgentMessageCreateParams
-	if !stream {
-		return &struct {
-			*fields
-			Streaming bool `json:"streaming"`
-		}{(*fields)(&sent), false}, nil
-	}
-	return &struct {
-		*fields
-		Streaming    bool `json:"streaming"`
-		IncludePings bool `json:"include_pings"`
-	}{(*fields)(&sent), true, true}, nil
-}
-
-// checkInput refuses what a server would, and returns copies of the messages with an otid each: a server that knows
-// it already does not store the message twice.
-func checkInput(operation string, messages []MessageInput, input Content) ([]MessageInput, error) {
-	hasInput := input.Text != "" || input.Parts != nil
-	switch {
-	case messages == nil && !hasInput, messages != nil && hasInput:
-		return nil, invalid(operation, "either messages or input is needed")
-	case messages == nil:
-		return nil, nil
-	case len(messages) == 0:
-		return nil, invalid(operation, "messages is empty")
-	}
-	messages = slices.Clone(messages)
-	for i, m := range messages {
-		if m == nil || reflect.ValueOf(m).IsNil() { // every variant is a pointer
-			return nil, invalid(operation, "messages[%d] is nil", i)
-		}
-		switch m := m.(type) {
-		case *MessageCreate:
-			if m.Role == "" {
-				return nil, invalid(operation, "messages[%d].role is empty", i)
-			}
-			if m.Content.Text == "" && len(m.Content.Parts) == 0 {
-				return nil, invalid(operation, "messages[%d].content is empty", i)
-			}
-			sent := *m
-			fillOtid(&sent.Otid)
-			messages[i] = &sent
-		case *ApprovalCreate:
-			sent := *m
-			fillOtid(&sent.Otid)
-			messages[i] = &sent
-		case *ToolReturnCreate:
-			sent := *m
-			fillOtid(&sent.Otid)
-			messages[i] = &sent
-		}
-	}
-	return messages, nil
-}
-
-func fillOtid(otid *string) {
-	if *otid != "" {
-		return
-	}
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	*otid = fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-// MessageType names a kind of message.
-type MessageType string
 
 // ClientTool describes a tool that the caller runs.
 type ClientTool struct {
@@ -315,24 +152,16 @@ type AgentMessageCreateParams struct {
 	// MaxSteps bounds the model calls of the turn; the server's default is 50.
 	MaxSteps int `json:"max_steps,omitzero"`
 	// Messages are what to send; UserText makes the usual one. Either Messages or Input is needed.
-	Messages       []MessageInput `json:"messages,omitzero"`
-	OverrideModel  string         `json:"override_model,omitzero"`
-	OverrideSystem string         `json:"override_system,omitzero"`
-	ReturnLogprobs bool           `json:"return_logprobs,omitzero"`
-	ReturnTokenIDs bool           `json:"return_token_ids,omitzero"`
+	Messages       MessageInputs `json:"messages,omitzero"`
+	OverrideModel  string        `json:"override_model,omitzero"`
+	OverrideSystem string        `json:"override_system,omitzero"`
+	ReturnLogprobs bool          `json:"return_logprobs,omitzero"`
+	ReturnTokenIDs bool          `json:"return_token_ids,omitzero"`
 	// StreamTokens streams pieces of messages as they come. Needs Stream.
 	StreamTokens bool `json:"stream_tokens,omitzero"`
 	TopLogprobs  int  `json:"top_logprobs,omitzero"`
 	// Deprecated: by Letta.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *AgentMessageCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentMessageCreateParams) plain() any {
-	type fields AgentMessageCreateParams
-	return (*fields)(v)
 }
 
 // AgentMessageCreateAsyncParams are what to send to an agent.
@@ -346,27 +175,19 @@ type AgentMessageCreateAsyncParams struct {
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	ClientTools  []ClientTool  `json:"client_tools,omitzero"`
 	// Deprecated: by Letta.
-	EnableThinking            string         `json:"enable_thinking,omitzero"`
-	IncludeCompactionMessages bool           `json:"include_compaction_messages,omitzero"`
-	IncludeReturnMessageTypes []MessageType  `json:"include_return_message_types,omitzero"`
-	Input                     Content        `json:"input,omitzero"`
-	MaxSteps                  int            `json:"max_steps,omitzero"`
-	Messages                  []MessageInput `json:"messages,omitzero"`
-	OverrideModel             string         `json:"override_model,omitzero"`
-	OverrideSystem            string         `json:"override_system,omitzero"`
-	ReturnLogprobs            bool           `json:"return_logprobs,omitzero"`
-	ReturnTokenIDs            bool           `json:"return_token_ids,omitzero"`
-	TopLogprobs               int            `json:"top_logprobs,omitzero"`
+	EnableThinking            string        `json:"enable_thinking,omitzero"`
+	IncludeCompactionMessages bool          `json:"include_compaction_messages,omitzero"`
+	IncludeReturnMessageTypes []MessageType `json:"include_return_message_types,omitzero"`
+	Input                     Content       `json:"input,omitzero"`
+	MaxSteps                  int           `json:"max_steps,omitzero"`
+	Messages                  MessageInputs `json:"messages,omitzero"`
+	OverrideModel             string        `json:"override_model,omitzero"`
+	OverrideSystem            string        `json:"override_system,omitzero"`
+	ReturnLogprobs            bool          `json:"return_logprobs,omitzero"`
+	ReturnTokenIDs            bool          `json:"return_token_ids,omitzero"`
+	TopLogprobs               int           `json:"top_logprobs,omitzero"`
 	// Deprecated: by Letta.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *AgentMessageCreateAsyncParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentMessageCreateAsyncParams) plain() any {
-	type fields AgentMessageCreateAsyncParams
-	return (*fields)(v)
 }
 
 // AgentMessageListParams filter and page messages.
@@ -382,136 +203,6 @@ type AgentMessageListParams struct {
 	IncludeReturnMessageTypes []MessageType  `url:"include_return_message_types,omitempty"`
 	Limit                     int            `url:"limit,omitempty"`
 	Order                     Order          `url:"order,omitempty"`
-	OrderBy                   string         `url:"order_by,omitempty"`
+	OrderBy                   OrderBy        `url:"order_by,omitempty"`
 	UseAssistantMessage       Opt[bool]      `url:"use_assistant_message,omitempty"`
-}
-
-// LettaResponse is a whole turn of an agent.
-type LettaResponse struct {
-	Messages   []Message            `json:"messages"`
-	StopReason StopReason           `json:"stop_reason"`
-	Usage      LettaUsageStatistics `json:"usage"`
-	Logprobs   *Logprobs            `json:"logprobs,omitzero"`
-	Turns      []ModelTurn          `json:"turns,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *LettaResponse) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *LettaResponse) plain() any {
-	type fields LettaResponse
-	return (*fields)(v)
-}
-
-// Text is what the agent said, one line per message.
-func (r *LettaResponse) Text() string {
-	var lines []string
-	for _, m := range r.Messages {
-		if m, ok := m.(*AssistantMessage); ok {
-			lines = append(lines, m.Content.String())
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// ToolCalls are the calls that the agent made, those that wait for an approval too.
-func (r *LettaResponse) ToolCalls() []ToolCall {
-	var calls []ToolCall
-	for _, m := range r.Messages {
-		switch m := m.(type) {
-		case *ToolCallMessage:
-			calls = append(calls, callsOf(m.ToolCalls, m.ToolCall)...)
-		case *ApprovalRequestMessage:
-			calls = append(calls, m.Calls()...)
-		}
-	}
-	return calls
-}
-
-// PendingCalls are the calls that wait for an approval or for the return of a client tool; all of them have to be
-// answered in one request.
-func (r *LettaResponse) PendingCalls() []ToolCall {
-	var calls []ToolCall
-	for _, m := range r.Messages {
-		switch m := m.(type) {
-		case *ApprovalRequestMessage:
-			calls = callsOf(append(calls, m.Calls()...), nil)
-		case *ToolReturnMessage:
-			calls = slices.DeleteFunc(calls, func(c ToolCall) bool {
-				return c.ToolCallID == m.ToolCallID || slices.ContainsFunc(m.ToolReturns, func(r ToolReturn) bool { return r.ToolCallID == c.ToolCallID })
-			})
-		}
-	}
-	return calls
-}
-
-// Calls are the calls that the message asks about.
-func (m *ApprovalRequestMessage) Calls() []ToolCall { return callsOf(m.ToolCalls, m.ToolCall) }
-
-// callsOf are the calls of a message, each once.
-func callsOf(calls []ToolCall, older *ToolCall) []ToolCall {
-	if len(calls) == 0 && older != nil {
-		return []ToolCall{*older}
-	}
-	var once []ToolCall
-	for _, c := range calls {
-		if !slices.ContainsFunc(once, func(have ToolCall) bool { return have.ToolCallID == c.ToolCallID }) {
-			once = append(once, c)
-		}
-	}
-	return once
-}
-
-// Complete reports whether the turn ended as it should: not by an error, a limit of the account or a context that is
-// too small. A turn that waits for an approval, was cancelled or reached its steps is complete.
-func (r *LettaResponse) Complete() bool {
-	switch r.StopReason.StopReason {
-	case "", StopReasonError, StopReasonLLMAPIError, StopReasonInvalidLLMResponse, StopReasonInvalidToolCall,
-		StopReasonInsufficientCredits, StopReasonContextWindowOverflowInSystemPrompt:
-		return false
-	}
-	return true
-}
-
-// StopReason says why a turn ended.
-type StopReason struct {
-	MessageType string         `json:"message_type,omitzero"`
-	StopReason  StopReasonType `json:"stop_reason"`
-}
-
-// LettaUsageStatistics count tokens and steps of a turn.
-type LettaUsageStatistics struct {
-	MessageType       string  `json:"message_type,omitzero"`
-	CompletionTokens  int     `json:"completion_tokens"`
-	PromptTokens      int     `json:"prompt_tokens"`
-	TotalTokens       int     `json:"total_tokens"`
-	StepCount         int     `json:"step_count"`
-	ContextTokens     int     `json:"context_tokens,omitzero"`
-	CachedInputTokens int     `json:"cached_input_tokens,omitzero"`
-	CacheWriteTokens  int     `json:"cache_write_tokens,omitzero"`
-	ReasoningTokens   int     `json:"reasoning_tokens,omitzero"`
-	RunIDs            []RunID `json:"run_ids,omitzero"`
-}
-
-// Logprobs are the log probabilities of tokens, for those who train models.
-type Logprobs struct {
-	Content []Logprob `json:"content,omitzero"`
-	Refusal []Logprob `json:"refusal,omitzero"`
-}
-
-// Logprob is the log probability of a token.
-type Logprob struct {
-	Token       string    `json:"token"`
-	Logprob     float64   `json:"logprob"`
-	Bytes       []int     `json:"bytes,omitzero"`
-	TopLogprobs []Logprob `json:"top_logprobs,omitzero"`
-}
-
-// ModelTurn is a turn as the model saw it, for those who train models.
-type ModelTurn struct {
-	Role                string  `json:"role"` // assistant, tool
-	Content             string  `json:"content,omitzero"`
-	ToolName            string  `json:"tool_name,omitzero"`
-	OutputIDs           []int   `json:"output_ids,omitzero"`
-	OutputTokenLogprobs [][]any `json:"output_token_logprobs,omitzero"`
 }

@@ -2,6 +2,7 @@ package letta
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -229,7 +230,8 @@ func clearFields(params reflect.Value, names []string) {
 		return
 	}
 	for i := range params.Elem().NumField() {
-		if name, _, _ := strings.Cut(params.Elem().Type().Field(i).Tag.Get("json"), ","); slices.Contains(names, name) {
+		tag := params.Elem().Type().Field(i).Tag
+		if name, _, _ := strings.Cut(cmp.Or(tag.Get("json"), tag.Get("url")), ","); slices.Contains(names, name) {
 			params.Elem().Field(i).SetZero()
 		}
 	}
@@ -244,7 +246,7 @@ func TestRefusedBeforeSending(t *testing.T) {
 	for want, call := range map[string]func() error{
 		"conversations.create: agent_id is empty":                                 func() error { _, err := c.Conversations.Create(ctx, &ConversationCreateParams{}); return err },
 		"conversations.create: the params are nil":                                func() error { _, err := c.Conversations.Create(ctx, nil); return err },
-		"conversations.update: the params are nil":                                func() error { _, err := c.Conversations.Update(ctx, "conv-1", nil); return err },
+		"conversations.update conv-1: the params are nil":                         func() error { _, err := c.Conversations.Update(ctx, "conv-1", nil); return err },
 		"conversations.cancel: the conversation default needs agent_id":           func() error { _, err := c.Conversations.Cancel(ctx, "default", nil); return err },
 		"conversations.fork: the conversation default needs agent_id":             func() error { _, err := c.Conversations.Fork(ctx, "default", nil); return err },
 		"conversations.recompile: the conversation default needs agent_id":        func() error { _, err := c.Conversations.Recompile(ctx, "default", nil); return err },
@@ -254,19 +256,19 @@ func TestRefusedBeforeSending(t *testing.T) {
 		"conversations.messages.resume: the conversation default needs agent_id":  func() error { _, err := c.Conversations.Messages.Resume(ctx, "default", nil); return err },
 		"conversations.messages.list: the conversation default needs agent_id":    func() error { _, err := c.Conversations.Messages.Latest(ctx, "default", 3); return err },
 		"conversations.messages.compact: the conversation default needs agent_id": func() error { _, err := c.Conversations.Messages.Compact(ctx, "default", nil); return err },
-		"conversations.messages.list: limit is -1": func() error {
+		"conversations.messages.list conv-1: limit is -1": func() error {
 			_, err := c.Conversations.Messages.List(ctx, "conv-1", &ConversationMessageListParams{Limit: -1})
 			return err
 		},
-		"messages.search: the params are nil":                                       func() error { _, err := c.Messages.Search(ctx, nil); return err },
-		"steps.feedback.create: the params are nil":                                 func() error { _, err := c.Steps.Feedback.Create(ctx, "step-1", nil); return err },
-		"steps.list: invalid tags: tags[0] is blank":                                func() error { _, err := c.Steps.List(ctx, &StepListParams{Tags: []string{" "}}); return err },
-		"POST /v1/runs/{run_id}/stream: run_id is empty":                            func() error { _, err := c.Runs.Stream(ctx, "", 0); return err },
-		"POST /v1/conversations/{conversation_id}/stream: conversation_id is empty": func() error { _, err := c.Conversations.Messages.Resume(ctx, "", nil); return err },
+		"messages.search: the params are nil":                     func() error { _, err := c.Messages.Search(ctx, nil); return err },
+		"steps.feedback.create step-1: the params are nil":        func() error { _, err := c.Steps.Feedback.Create(ctx, "step-1", nil); return err },
+		"steps.list: invalid tags: tags[0] is blank":              func() error { _, err := c.Steps.List(ctx, &StepListParams{Tags: []string{" "}}); return err },
+		"runs.messages.stream: run_id is empty":                   func() error { _, err := c.Runs.Stream(ctx, "", 0); return err },
+		"conversations.messages.stream: conversation_id is empty": func() error { _, err := c.Conversations.Messages.Resume(ctx, "", nil); return err },
 	} {
 		err := call()
 		require.EqualError(t, err, "letta: "+want)
-		require.ErrorIs(t, err, ErrInvalidParams)
+		require.ErrorIs(t, err, ErrInvalidArgument)
 	}
 }
 
@@ -328,22 +330,29 @@ func TestParamsAndResultsAreComplete(t *testing.T) {
 		reflect.TypeFor[Step](): "Step", reflect.TypeFor[StepMetricRetrieveResponse](): "steps.MetricRetrieveResponse",
 		reflect.TypeFor[ProviderTrace](): "ProviderTrace", reflect.TypeFor[ProviderTraceBillingContext](): "ProviderTrace.BillingContext", reflect.TypeFor[Conversation](): "Conversation",
 		reflect.TypeFor[MessageSearchResult](): "MessageSearchResponse.MessageSearchResponseItem", reflect.TypeFor[CompactionResponse](): "conversations.CompactionResponse",
-		reflect.TypeFor[LettaResponse](): "agents.LettaResponse", reflect.TypeFor[StopReason](): "agents.LettaResponse.StopReason", reflect.TypeFor[LettaUsageStatistics](): "agents.LettaResponse.Usage",
+		reflect.TypeFor[stopReason](): "agents.LettaResponse.StopReason", reflect.TypeFor[LettaUsageStatistics](): "agents.LettaResponse.Usage",
 		reflect.TypeFor[Logprobs](): "agents.LettaResponse.Logprobs", reflect.TypeFor[ModelTurn](): "agents.LettaResponse.Turn",
 		reflect.TypeFor[ClientTool](): "conversations.MessageCreateParams.ClientTool", reflect.TypeFor[ClientSkill](): "conversations.MessageCreateParams.ClientSkill",
 	} {
 		assert.Empty(t, apispec.MissingFields(value, schema), "%s lacks fields", value)
 		assert.Empty(t, apispec.ExtraFields(value, schema), "%s has fields that the API lacks", value)
 	}
+	assert.Empty(t, apispec.MissingFields(reflect.TypeFor[Turn](), "agents.LettaResponse"))
+	assert.Equal(t, []string{"run_ids", "warnings"}, apispec.ExtraFields(reflect.TypeFor[Turn](), "agents.LettaResponse"), "what streams add")
 	checkUnion(t, toolRules, "AgentState.ToolRule")
 	checkUnion(t, modelSettings, "AgentState.ModelSettings")
-	checkUnion(t, responseFormats, "AgentState.ResponseFormat")
+	formats := apispec.Schemas()["AgentState.ResponseFormat"]
+	assert.Equal(t, sorted([]string{string(ResponseFormatText), string(ResponseFormatJSONSchema), string(ResponseFormatJSONObject)}), keys(formats.Mapping))
+	for _, variant := range formats.Variants {
+		missing := apispec.MissingFields(reflect.TypeFor[ResponseFormat](), variant)
+		assert.Empty(t, missing, "ResponseFormat lacks fields of %s", variant)
+	}
 	checkUnion(t, contentParts, "agents.MessageCreateParams.InputUnionMember1") // those of messages, and one more
 	checkUnion(t, imageSources, "agents.ImageContentParam.Source")
 	checkUnion(t, approvals, "agents.ApprovalCreateParam.Approval")
 	checkUnion(t, messageInputs, "agents.MessageCreateParams.Message")
 	checkUnion(t, messages, "agents.Message", "ping")
-	assert.Equal(t, []string{"message_type"}, apispec.MissingFields(reflect.TypeFor[Ping](), "agents.LettaStreamingResponse.LettaPing"))
+	assert.Empty(t, apispec.MissingFields(reflect.TypeFor[Ping](), "agents.LettaStreamingResponse.LettaPing"))
 }
 
 func checkUnion[T any](t *testing.T, u *union[T], schema string, more ...string) {
@@ -354,9 +363,9 @@ func checkUnion[T any](t *testing.T, u *union[T], schema string, more ...string)
 	assert.Equal(t, sorted(append(keys(spec.Mapping), more...)), keys(u.variants), schema)
 	for kind, variant := range spec.Mapping {
 		if goType, ok := u.variants[kind]; ok {
-			missing := slices.DeleteFunc(apispec.MissingFields(goType, variant), func(name string) bool { return name == u.field })
-			assert.Empty(t, missing, "%s lacks fields of %s", goType, variant)
+			assert.Empty(t, apispec.MissingFields(goType, variant), "%s lacks fields of %s", goType, variant)
 			assert.Empty(t, apispec.ExtraFields(goType, variant), "%s has fields that %s lacks", goType, variant)
+			assert.Equal(t, kind, kinds[goType])
 		}
 	}
 }
@@ -380,15 +389,14 @@ func arguments(method reflect.Type) (args []reflect.Value, ids []string) {
 }
 
 var exampleVariants = map[reflect.Type]any{
-	reflect.TypeFor[ModelSettings]():  &OpenAIModelSettings{MaxOutputTokens: 5},
-	reflect.TypeFor[ResponseFormat](): &JSONObjectResponseFormat{},
-	reflect.TypeFor[ToolRule]():       &TerminalToolRule{ToolName: "x"},
-	reflect.TypeFor[ContentPart]():    &TextContent{Text: "x"},
-	reflect.TypeFor[any]():            "x",
-	reflect.TypeFor[MessageInput]():   UserText("x"),
-	reflect.TypeFor[Message]():        &AssistantMessage{},
-	reflect.TypeFor[Approval]():       &ApprovalReturn{},
-	reflect.TypeFor[io.Reader]():      strings.NewReader("{}"),
+	reflect.TypeFor[ModelSettings](): &OpenAIModelSettings{MaxOutputTokens: 5},
+	reflect.TypeFor[ToolRule]():      &TerminalToolRule{ToolName: "x"},
+	reflect.TypeFor[ContentPart]():   &TextContent{Text: "x"},
+	reflect.TypeFor[any]():           "x",
+	reflect.TypeFor[MessageInput]():  UserText("x"),
+	reflect.TypeFor[Message]():       &AssistantMessage{},
+	reflect.TypeFor[Approval]():      &ApprovalReturn{},
+	reflect.TypeFor[io.Reader]():     strings.NewReader("{}"),
 }
 
 // filled is a value of a type with no field left at its zero value.

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/letta-go/letta/internal/apispec"
+	"github.com/letta-go/letta/internal/attempt"
 )
 
 // undocumented are the fields that servers send and the API's documents lack (recorded/README of the facts).
@@ -27,13 +28,8 @@ var undocumented = map[string][]string{
 	apispec.ServerSeed: {"organization_id", "metadata_", "tool_exec_environment_variables[].metadata_", "created_at_", "embedding_model_", "module", "source_type", "jinja"},
 }
 
-// messageList is a list of messages that encoding/json can decode, as the structs that hold one can.
-type messageList []Message
-
-func (v *messageList) UnmarshalJSON(data []byte) error { return unmarshal(data, (*[]Message)(v)) }
-
-// TestRecordedAnswers decodes every recorded 2xx answer of the operations there are, with our engine and with the
-// standard library, and encodes it again: no known field may be lost.
+// TestRecordedAnswers decodes every recorded 2xx answer of the operations there are, and encodes it with our engine and
+// with the standard library: no known field may be lost, and the standard library reads the same value back.
 func TestRecordedAnswers(t *testing.T) {
 	methods := operations(testClient(t))
 	decoded := 0
@@ -47,21 +43,23 @@ func TestRecordedAnswers(t *testing.T) {
 			continue // text: ExportFile, Recompile
 		}
 		if result == reflect.TypeFor[[]Message]() {
-			result = reflect.TypeFor[messageList]()
+			result = reflect.TypeFor[Messages]()
 		}
 		decoded++
 		t.Run(x.Server+"/"+x.Name, func(t *testing.T) {
 			ours := reflect.New(result)
 			require.NoError(t, unmarshal(x.Body, ours.Interface()))
-			standard := reflect.New(result)
-			require.NoError(t, json.Unmarshal(x.Body, standard.Interface()), "encoding/json")
-			assert.Equal(t, ours.Interface(), standard.Interface())
 			for _, engine := range []func(any) ([]byte, error){marshal, json.Marshal} {
 				after, err := engine(ours.Interface())
 				require.NoError(t, err)
 				for _, loss := range apispec.Lost(x.Body, after, undocumented[x.Server]...) {
 					assert.True(t, loss.Kind == apispec.Zero, "%s: %s", loss.Kind, loss.Path)
 				}
+				standard := reflect.New(result)
+				require.NoError(t, json.Unmarshal(after, standard.Interface()))
+				again := reflect.New(result)
+				require.NoError(t, unmarshal(after, again.Interface()))
+				assert.Equal(t, again.Interface(), standard.Interface())
 			}
 		})
 	}
@@ -181,7 +179,7 @@ func TestTypesOfListAll(t *testing.T) {
 		c.Messages.ListAll(t.Context(), &MessageListParams{IncludeReturnMessageTypes: types}),
 		c.Conversations.Messages.ListAll(t.Context(), "conv-1", &ConversationMessageListParams{IncludeReturnMessageTypes: types}),
 	} {
-		kinds, err := walked(all, Message.messageType)
+		kinds, err := walked(all, func(m Message) string { return string(m.messageType()) })
 		require.NoError(t, err)
 		assert.Equal(t, []string{"user_message"}, kinds)
 	}
@@ -212,11 +210,11 @@ func TestRecordedStreams(t *testing.T) {
 		}
 		streams++
 		t.Run(x.Name, func(t *testing.T) {
-			stream, err := (&MessageStream{core: c.core}).start(t.Context(), call{method: http.MethodPost, path: "/" + x.Name})
+			stream, err := (&MessageStream{core: c.core, cfg: &c.core.defaults}).start(t.Context(), request{op: Operation{x.Name, http.MethodPost, "/" + x.Name}})
 			require.NoError(t, err)
 			for m, err := range stream.Events() {
 				if err == nil {
-					assert.Contains(t, messages.variants, m.messageType())
+					assert.Contains(t, messages.variants, string(m.messageType()))
 					assert.Equal(t, stream.RunID(), m.Common().RunID)
 				}
 			}
@@ -241,10 +239,10 @@ func TestRecordedStreams(t *testing.T) {
 				assert.Equal(t, strings.Contains(x.Text, "usage_statistics"), turn.Usage.TotalTokens > 0)
 				assert.Equal(t, reason == "requires_approval", len(turn.PendingCalls()) > 0)
 			}
-			assert.Equal(t, reason, string(turn.StopReason.StopReason))
+			assert.Equal(t, reason, string(turn.StopReason))
 			assert.Len(t, turn.RunIDs, 1)
 			for _, m := range turn.Messages {
-				assert.Contains(t, messages.variants, m.messageType())
+				assert.Contains(t, messages.variants, string(m.messageType()))
 			}
 			for _, call := range turn.ToolCalls() {
 				assert.True(t, json.Valid([]byte(call.Arguments)), call.Arguments)
@@ -268,9 +266,10 @@ func TestRecordedErrors(t *testing.T) {
 			for name, value := range x.Header {
 				header.Set(name, value)
 			}
-			resp := &http.Response{StatusCode: x.Status, Header: header}
-			ex := &exchange{core: &core{}, config: &config{}, method: x.Method, path: x.Path, attempts: 1}
-			err := newAPIError(ex, resp, x.Body)
+			err := (&call{
+				core: &core{}, op: Operation{Method: x.Method}, path: x.Path, attempts: 1, problem: parseProblem(x.Status, x.Body),
+				attempt: &attempt.Attempt{Response: &http.Response{StatusCode: x.Status, Header: header}, Body: x.Body},
+			}).apiError()
 			assert.True(t, err.Message != "" || len(err.Fields) > 0, "no words of the server in %s", x.Body)
 			assert.False(t, repr.MatchString(err.Message), "a printed list in %s", err.Message)
 			assert.NotContains(t, err.Error(), "\n")
@@ -291,15 +290,11 @@ func TestRecordedErrors(t *testing.T) {
 	}
 }
 
-// TestStandardJSON finds types that encoding/json cannot decode alone: a field that is a union or a time needs an
-// UnmarshalJSON of the struct that holds it.
+// TestStandardJSON finds types that encoding/json cannot decode: a union needs an UnmarshalJSON of the struct that holds
+// it, a list of a union one of its own.
 func TestStandardJSON(t *testing.T) {
 	seen := map[reflect.Type]bool{}
-	unions := map[reflect.Type]bool{}
-	for union := range exampleVariants {
-		unions[union] = true
-	}
-	delete(unions, reflect.TypeFor[any]())
+	unions := unionVariants()
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice || typ.Kind() == reflect.Map {
@@ -314,12 +309,16 @@ func TestStandardJSON(t *testing.T) {
 			if !typ.Field(i).IsExported() {
 				continue // such as all of a MessageStream
 			}
+			holder := typ
 			for f.Kind() == reflect.Slice {
+				if f.Name() != "" {
+					holder = f
+				}
 				f = f.Elem()
 			}
-			if typ.Field(i).Tag.Get("json") != "-" && typ.Field(i).Tag.Get("url") == "" && (unions[f] || f == reflect.TypeFor[time.Time]()) {
-				_, ok := reflect.New(typ).Interface().(json.Unmarshaler)
-				assert.True(t, ok || typ == reflect.TypeFor[MessageCommon](), "%s.%s needs %s.UnmarshalJSON", typ, typ.Field(i).Name, typ) // embedded in types that have one
+			if typ.Field(i).Tag.Get("json") != "-" && typ.Field(i).Tag.Get("url") == "" && unions[f] != nil {
+				_, ok := reflect.New(holder).Interface().(json.Unmarshaler)
+				assert.True(t, ok, "%s.%s needs %s.UnmarshalJSON", typ, typ.Field(i).Name, holder)
 			}
 			walk(f)
 		}
@@ -332,7 +331,7 @@ func TestStandardJSON(t *testing.T) {
 			walk(method.call.Type().Out(i))
 		}
 	}
-	for _, variants := range []map[string]reflect.Type{toolRules.variants, modelSettings.variants, responseFormats.variants, contentParts.variants, imageSources.variants, messages.variants, approvals.variants, messageInputs.variants} {
+	for _, variants := range unions {
 		for _, variant := range variants {
 			walk(variant)
 		}

@@ -11,9 +11,9 @@ type StepTraceService struct{ core *core }
 
 // Retrieve gets the trace of a step; ErrNotFound if there is none.
 func (s *StepTraceService) Retrieve(ctx context.Context, id StepID, opts ...RequestOption) (*ProviderTrace, error) {
-	trace, err := do[*ProviderTrace](ctx, s.core, call{method: http.MethodGet, path: "/v1/steps/{step_id}/trace", ids: []any{id}, foreign: true}, opts)
+	trace, err := do[*ProviderTrace](ctx, s.core, request{op: Operation{"steps.trace.retrieve", http.MethodGet, "/v1/steps/{step_id}/trace"}, ids: []any{id}, foreign: true}, opts)
 	if trace == nil && err == nil { // also of a step that does not exist, 0.16.8 says null
-		err = invalid("steps.trace.retrieve", "trace of %s: %w", id, ErrNotFound)
+		err = fail(about("steps.trace.retrieve", id), "%w", ErrNotFound)
 	}
 	return trace, err
 }
@@ -39,14 +39,6 @@ type ProviderTrace struct {
 	Source             string         `json:"source,omitzero"`
 	StepID             StepID         `json:"step_id,omitzero"`
 	UpdatedAt          time.Time      `json:"updated_at,omitzero"`
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *ProviderTrace) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *ProviderTrace) plain() any {
-	type fields ProviderTrace
-	return (*fields)(v)
 }
 
 // ProviderTraceBillingContext says who pays for a call.

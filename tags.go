@@ -11,17 +11,12 @@ type TagService struct{ core *core }
 
 // List gets one page of tags, in alphabetical order.
 func (s *TagService) List(ctx context.Context, params *TagListParams, opts ...RequestOption) ([]string, error) {
-	if params != nil {
-		if err := checkList("tags.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return do[[]string](ctx, s.core, call{method: http.MethodGet, path: "/v1/tags/", query: params}, opts)
+	return do[[]string](ctx, s.core, request{op: Operation{"tags.list", http.MethodGet, "/v1/tags/"}, query: params}, opts)
 }
 
 // ListAll walks over all tags, page by page.
 func (s *TagService) ListAll(ctx context.Context, params *TagListParams, opts ...RequestOption) iter.Seq2[string, error] {
-	return pages(params, copyOf(params).Limit, func(p *TagListParams) ([]string, error) { return s.List(ctx, p, opts...) },
+	return pages("tags.list_all", params, func(p *TagListParams) ([]string, error) { return s.List(ctx, p, opts...) },
 		func(p *TagListParams, tag string) string { p.After = tag; return tag })
 }
 
@@ -32,8 +27,8 @@ type TagListParams struct {
 	// Limit is the length of a page; the server's default is 50.
 	Limit int `url:"limit,omitempty"`
 	// Name keeps the tags that hold it somewhere, in any case.
-	Name      string `url:"name,omitempty"`
-	Order     Order  `url:"order,omitempty"`
-	OrderBy   string `url:"order_by,omitempty"`
-	QueryText string `url:"query_text,omitempty"`
+	Name      string  `url:"name,omitempty"`
+	Order     Order   `url:"order,omitempty"`
+	OrderBy   OrderBy `url:"order_by,omitempty"`
+	QueryText string  `url:"query_text,omitempty"`
 }

@@ -22,7 +22,7 @@ var (
 
 // Pending gets the message that asks for approval, nil if nothing waits.
 func (s *AgentMessageService) Pending(ctx context.Context, id AgentID, opts ...RequestOption) (*ApprovalRequestMessage, error) {
-	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &AgentRetrieveParams{Include: []AgentInclude{AgentIncludePendingApproval}}), withoutFields(opts))
+	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &AgentRetrieveParams{Include: []AgentInclude{AgentIncludePendingApproval}}), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *AgentMessageService) Pending(ctx context.Context, id AgentID, opts ...R
 
 // Respond answers all calls that wait, in one request, and returns the rest of the turn. It asks for them first, and
 // sends nothing unless every one of them has exactly one answer: a server refuses less, and the agent stays stuck.
-func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, opts ...RequestOption) (*Turn, error) {
 	calls, err := s.waiting(ctx, "agents.messages.respond", id, opts)
 	if err == nil {
 		err = CheckApprovals(calls, answers)
@@ -43,7 +43,7 @@ func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers [
 }
 
 // DenyAll denies all calls that wait, with a reason that the model reads: the way out for an agent that is stuck.
-func (s *AgentMessageService) DenyAll(ctx context.Context, id AgentID, reason string, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) DenyAll(ctx context.Context, id AgentID, reason string, opts ...RequestOption) (*Turn, error) {
 	calls, err := s.waiting(ctx, "agents.messages.deny_all", id, opts)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *AgentMessageService) waiting(ctx context.Context, operation string, id 
 		return nil, err
 	}
 	if pending == nil {
-		return nil, invalid(operation, "agent %s: %w", id, ErrNothingPending)
+		return nil, fail(about(operation, id), "%w", ErrNothingPending)
 	}
 	return pending.Calls(), nil
 }
@@ -84,13 +84,13 @@ func CheckApprovals(pending []ToolCall, answers []Approval) error {
 			}
 		}
 		if !slices.ContainsFunc(pending, func(c ToolCall) bool { return c.ToolCallID == id }) {
-			return refusal{fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)}
+			return argumentError{fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)}
 		}
 		count[id]++
 	}
 	for _, c := range pending {
 		if n := count[c.ToolCallID]; n != 1 {
-			return refusal{fmt.Errorf("letta: %w: call %q of %s has %d answers", ErrInvalidApprovals, c.ToolCallID, c.Name, n)}
+			return argumentError{fmt.Errorf("letta: %w: call %q of %s has %d answers", ErrInvalidApprovals, c.ToolCallID, c.Name, n)}
 		}
 	}
 	return nil
@@ -172,17 +172,17 @@ type ToolRun struct {
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
 // decides on, or that of a request. When the context ends during a call, the agent waits for its return, and refuses
 // messages until DenyAll; with WithCancelOnDone that is done at once.
-func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
 	const operation = "agents.messages.run_tools"
 	if params == nil || run == nil {
-		return nil, missing(operation)
+		return nil, invalid(operation, "the params are nil")
 	}
 	if run.OnMessage == nil && (params.Background || params.StreamTokens) {
 		return nil, invalid(operation, "background and stream_tokens need OnMessage")
 	}
-	cfg, err := s.core.configure(opts)
+	cfg, err := s.core.resolveFor(operation, accepts{streams: true, turns: true}, opts, id)
 	if err != nil {
-		return nil, invalid(operation, "%w", err)
+		return nil, err
 	}
 	p := *params
 	p.ClientTools = slices.Clone(params.ClientTools)
@@ -194,19 +194,19 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		tools[tool.Name] = tool
 		p.ClientTools = append(p.ClientTools, tool.ClientTool)
 	}
-	release, err := s.core.lockTurn(ctx, string(id), opts)
+	release, err := s.core.lockTurn(ctx, cfg, string(id), request{op: Operation{Name: operation}, ids: []any{id}})
 	if err != nil {
-		return nil, invalid(operation, "%w", err)
+		return nil, err
 	}
 	defer release() // the lock is for all rounds
-	opts = append(slices.Clip(opts), requestOption(func(c *config) error { c.turnLock = false; return nil }))
+	cfg.turnLock = false
 	rounds := run.MaxRounds
 	if rounds <= 0 {
 		rounds = 10
 	}
-	whole := &LettaResponse{}
+	whole := &Turn{}
 	for round := 0; ; round++ {
-		response, err := s.round(ctx, id, &p, run.OnMessage, opts)
+		response, err := s.round(ctx, id, &p, run.OnMessage, cfg)
 		if response != nil {
 			whole.add(response)
 		}
@@ -215,12 +215,12 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		}
 		calls := response.PendingCalls()
 		switch {
-		case len(calls) == 0 && response.StopReason.StopReason == StopReasonRequiresApproval:
-			return whole, invalid(operation, "%w, for calls that IncludeReturnMessageTypes hides", ErrPendingApproval)
+		case len(calls) == 0 && response.StopReason == StopReasonRequiresApproval:
+			return whole, fail(operation, "%w, for calls that IncludeReturnMessageTypes hides", ErrPendingApproval)
 		case len(calls) == 0:
 			return whole, nil
 		case round == rounds:
-			return whole, invalid(operation, "%w: %d rounds", ErrTooManyRounds, rounds)
+			return whole, fail(operation, "%w: %d rounds", ErrTooManyRounds, rounds)
 		}
 		answers := make([]Approval, len(calls))
 		for i, c := range calls {
@@ -230,7 +230,7 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 					decision = run.Approve(ctx, c)
 				}
 				if decision == nil {
-					return whole, invalid(operation, "call %s of %s: %w", c.ToolCallID, c.Name, ErrPendingApproval)
+					return whole, fail(operation, "call %s of %s: %w", c.ToolCallID, c.Name, ErrPendingApproval)
 				}
 				answer := *decision
 				answer.ToolCallID = c.ToolCallID
@@ -247,31 +247,31 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		if ctx.Err() != nil {
 			if cfg.cancelOnDone {
 				free, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
-				_, _ = s.DenyAll(free, id, "cancelled", opts...)
+				_, _ = s.DenyAll(free, id, "cancelled", cfg)
 				cancel()
 			}
-			return whole, invalid(operation, "%w", contextError(ctx))
+			return whole, fail(operation, "%w", contextError(ctx))
 		}
 		p.Messages, p.Input = []MessageInput{&ApprovalCreate{Approvals: answers}}, Content{}
 	}
 }
 
 // round sends messages and waits for the turn, or shows it as it happens.
-func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), opts []RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), cfg *settings) (*Turn, error) {
 	if show == nil {
-		return s.Create(ctx, id, params, opts...)
+		return s.Create(ctx, id, params, cfg)
 	}
-	stream, err := s.Stream(ctx, id, params, opts...)
+	stream, err := s.Stream(ctx, id, params, cfg)
 	if err != nil {
 		return nil, err
 	}
 	for message, err := range stream.Events() {
 		if err != nil {
-			return &stream.Result().LettaResponse, err
+			return stream.Result(), err
 		}
 		show(message)
 	}
-	return &stream.Result().LettaResponse, nil
+	return stream.Result(), nil
 }
 
 // Call calls the function, and turns whatever happens into a return for the model. RunTools does it by itself.
@@ -314,11 +314,13 @@ func (t *FuncTool) Call(ctx context.Context, c ToolCall) *ToolReturn {
 }
 
 // add appends another part of the same turn.
-func (r *LettaResponse) add(next *LettaResponse) {
-	r.Messages = append(r.Messages, next.Messages...)
-	r.StopReason, r.Logprobs = next.StopReason, next.Logprobs
-	r.Turns = append(r.Turns, next.Turns...)
-	u, n := &r.Usage, next.Usage
+func (t *Turn) add(next *Turn) {
+	t.Messages = append(t.Messages, next.Messages...)
+	t.StopReason, t.Logprobs = next.StopReason, next.Logprobs
+	t.Turns = append(t.Turns, next.Turns...)
+	t.RunIDs = append(t.RunIDs, next.RunIDs...)
+	t.Warnings = append(t.Warnings, next.Warnings...)
+	u, n := &t.Usage, next.Usage
 	u.MessageType = n.MessageType
 	u.CompletionTokens += n.CompletionTokens
 	u.PromptTokens += n.PromptTokens
