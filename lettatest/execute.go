@@ -54,53 +54,46 @@ func (t *turn) execute(calls []ToolCall, approved bool) []toolReturn {
 }
 
 func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
-	w, r := t.w, toolReturn{id: c.ID, name: c.Name}
-	w.mu.Lock()
-	a, _ := t.place()
-	if a == nil {
-		w.mu.Unlock()
-		r.failed = true
-		return r
-	}
-	var names []string
-	var tool *row
-	for _, have := range w.toolsOf(a) {
-		if names = append(names, text(have.fields, "name")); have.fields["name"] == c.Name {
-			tool = have
-		}
-	}
-	run := w.functions[c.Name]
+	r := toolReturn{id: c.ID, name: c.Name}
+	var run func(string) (string, error)
 	var value any
 	var bad *pyError
-	switch {
-	case tool == nil && approved:
-		r.failed, r.text = true, "Tool not found"
-	case tool == nil:
-		r.failed = true
-		r.text = fmt.Sprintf("[ToolConstraintError] Cannot call %s, valid tools include: [%s].", c.Name, printed(names))
-	default:
-		if !slices.Contains(t.run.tools, tool.id) {
+	t.locked(func(a *agent) {
+		w := t.w
+		var names []string
+		var tool *row
+		for _, have := range w.toolsOf(a) {
+			if names = append(names, text(have.fields, "name")); have.fields["name"] == c.Name {
+				tool = have
+			}
+		}
+		switch {
+		case tool == nil && approved:
+			r.failed, r.text = true, "Tool not found"
+			return
+		case tool == nil:
+			r.failed = true
+			r.text = fmt.Sprintf("[ToolConstraintError] Cannot call %s, valid tools include: [%s].", c.Name, printed(names))
+			return
+		case !slices.Contains(t.run.tools, tool.id):
 			t.run.tools = append(t.run.tools, tool.id)
 		}
-		if run == nil {
+		if run = w.functions[c.Name]; run == nil {
 			run = w.serverFunction(tool)
 		}
-		if run == nil && isLettaTool(tool) {
-			r.text, value, bad = w.builtin(a, c)
-			tool = nil
-		}
-	}
-	w.mu.Unlock()
-	if tool != nil {
 		var args object
-		switch source := text(tool.fields, "source_code"); {
+		switch {
 		case run != nil:
-			out, err := run(c.Arguments)
-			if r.text = out; err != nil {
-				bad = &pyError{"RuntimeError", err.Error()}
-			}
+		case isLettaTool(tool):
+			r.text, value, bad = w.builtin(a, c)
 		case readJSON([]byte(c.Arguments), &args) == nil:
-			r.text, bad = python(nil, source, args)
+			r.text, bad = python(nil, text(tool.fields, "source_code"), args)
+		}
+	})
+	if run != nil {
+		out, err := run(c.Arguments)
+		if r.text = out; err != nil {
+			bad = &pyError{"RuntimeError", err.Error()}
 		}
 	}
 	if bad != nil {
@@ -110,9 +103,8 @@ func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
 	if value == nil {
 		value = r.text
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return r.read(a, w.now(), value)
+	t.locked(func(a *agent) { r = r.read(a, t.w.now(), value) })
+	return r
 }
 
 // builtins are the built-in tools that run here: their parameters, with * at the required ones.

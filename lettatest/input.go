@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,26 +12,20 @@ const conflict = "CONFLICT: Cannot send a new message: The agent is waiting for 
 	"Please approve or deny the pending request before continuing."
 
 // prepare turns the input into messages. If it answers an approval request, that one and the answer come apart.
-func (t *turn) prepare() (request, response *message, input []*message, bad *failure) {
-	a, in := t.place()
-	if a == nil {
-		return nil, nil, nil, gone(t.agent)
-	}
+func (t *turn) prepare(a *agent) (request, response *message, input []*message) {
+	in := t.stored(a)
 	if t.conversation != nil && len(*in) == 0 {
 		t.w.open(a, t.conversation)
 	}
 	t.context = slices.Clone(*in)
 	if len(t.input) == 0 {
-		return nil, nil, nil, refusal("list index out of range")
+		panic(refusal("list index out of range"))
 	}
 	first, rest := t.input[0].(object), t.input
 	if first["approvals"] != nil || text(first, "type") == "approval" {
 		rest = t.input[1:]
-		var replay bool
-		if request, replay, bad = answered(*in, first); bad != nil {
-			return nil, nil, nil, bad
-		}
-		if replay && len(rest) == 0 {
+		var again bool
+		if request, again = answered(t.context, first); again && len(rest) == 0 {
 			rest = []any{object{"role": "user", "content": "<system-alert>Automated keep-alive ping. Ignore this message and continue from where " +
 				"you stopped.</system-alert>", "otid": uuid()}}
 		}
@@ -40,32 +35,32 @@ func (t *turn) prepare() (request, response *message, input []*message, bad *fai
 				response.approvals = append(response.approvals, v.(object))
 			}
 		}
-	} else if p := pending(*in); p != nil {
+	} else if p := pending(t.context); p != nil {
 		f := refusal(conflict)
 		f.message, f.status = conflict, http.StatusConflict
 		if !t.plain {
 			f.body = object{"detail": object{"code": "PENDING_APPROVAL", "message": conflict, "pending_request_id": p.id}}
 		}
-		return nil, nil, nil, f
+		panic(f)
 	}
 	for _, v := range rest {
 		o := v.(object)
 		if o["approvals"] != nil {
 			continue
 		}
-		m := &message{role: text(o, "role"), otid: text(o, "otid"), name: text(o, "name")}
-		if m.parts, m.text = get[[]any](o, "content"), text(o, "content"); m.parts != nil {
-			m.text = textOf(m.parts, " ")
-			if len(m.parts) == 1 {
-				m.parts = nil
+		m := &message{role: text(o, "role"), otid: text(o, "otid"), name: text(o, "name"), text: text(o, "content")}
+		if parts := get[[]any](o, "content"); parts != nil {
+			m.text = textOf(parts, " ")
+			if len(parts) > 1 {
+				m.parts = parts
 			}
 		}
 		if m.text == "" && m.parts == nil {
-			return nil, nil, nil, refusal("Message content is empty or invalid")
+			panic(refusal("Message content is empty or invalid"))
 		}
 		input = append(input, m)
 	}
-	return request, response, input, nil
+	return request, response, input
 }
 
 // textOf joins the text parts of a content.
@@ -79,15 +74,14 @@ func textOf(parts []any, sep string) string {
 	return strings.Join(out, sep)
 }
 
-// answered finds the request that approvals answer. A repetition of approvals that were carried out is no error.
-func answered(in []*message, o object) (request *message, replay bool, bad *failure) {
-	var got []string
+// answered finds the request that approvals answer. To repeat approvals that were carried out is no error.
+func answered(in []*message, o object) (request *message, again bool) {
+	var got, want []string
 	for _, v := range get[[]any](o, "approvals") {
 		got = append(got, text(v.(object), "tool_call_id"))
 	}
 	same := func(want []string) bool {
-		missing := func(in []string) func(string) bool { return func(id string) bool { return !slices.Contains(in, id) } }
-		return !slices.ContainsFunc(want, missing(got)) && !slices.ContainsFunc(got, missing(want))
+		return slices.Equal(slices.Compact(slices.Sorted(slices.Values(want))), slices.Compact(slices.Sorted(slices.Values(got))))
 	}
 	if request = pending(in); request == nil {
 		for _, m := range in[max(0, len(in)-10):] {
@@ -96,23 +90,22 @@ func answered(in []*message, o object) (request *message, replay bool, bad *fail
 				ids = append(ids, r.id)
 			}
 			if ids != nil && same(ids) {
-				return nil, true, nil
+				return nil, true
 			}
 		}
-		return nil, false, refusal("Cannot process approval response: No tool call is currently awaiting approval. " +
-			"Please send a regular message to interact with the agent.")
+		panic(refusal("Cannot process approval response: No tool call is currently awaiting approval. " +
+			"Please send a regular message to interact with the agent."))
 	}
 	if got == nil {
-		return nil, false, refusal("Invalid approval response. Approval response message does not contain any approvals.")
+		panic(refusal("Invalid approval response. Approval response message does not contain any approvals."))
 	}
-	var want []string
 	for _, c := range request.calls {
 		want = append(want, c.ID)
 	}
 	if !same(want) && (len(want) > 1 || got[0] != request.id) {
-		return nil, false, refusal("Invalid tool call IDs. Expected '[%s]', but received '[%s]'.", printed(want), printed(got))
+		panic(refusal("Invalid tool call IDs. Expected '[%s]', but received '[%s]'.", printed(want), printed(got)))
 	}
-	return request, false, nil
+	return request, false
 }
 
 // failure is how a turn ends that does not get to an end.
@@ -123,8 +116,7 @@ type failure struct {
 
 func refusal(format string, args ...any) *failure {
 	a := fail(http.StatusBadRequest, format, args...)
-	detail, _ := a.body.(object)["detail"].(string)
-	return &failure{a, "error", "internal_error", "An unknown error occurred with the LLM streaming request.", detail}
+	return &failure{a, "error", "internal_error", "An unknown error occurred with the LLM streaming request.", text(a.body.(object), "detail")}
 }
 
 func gone(id string) *failure {
@@ -133,40 +125,36 @@ func gone(id string) *failure {
 	return f
 }
 
-// providerFailure is a failure of the model.
+type providerProblem struct {
+	status, code               int
+	kind, class, what, message string
+}
+
+// providerFailures are the failures of the model: its status, the server's status and kind, the class, what it says.
+var providerFailures = []providerProblem{
+	{400, 400, "llm_bad_request", "LLMBadRequestError", "INVALID_ARGUMENT: Bad request to OpenAI-compatible endpoint", "The request was invalid."},
+	{401, 401, "llm_authentication", "LLMAuthenticationError", "UNAUTHENTICATED: Authentication failed with OpenAI", "Authentication failed."},
+	{402, 402, "llm_insufficient_credits", "LLMInsufficientCreditsError", "PAYMENT_REQUIRED: Insufficient credits", "Insufficient credits."},
+	{403, 500, "llm_error", "LLMPermissionDeniedError", "PERMISSION_DENIED: Permission denied by OpenAI", ""},
+	{404, 500, "llm_error", "LLMNotFoundError", "NOT_FOUND: Resource not found in OpenAI", ""},
+	{422, 500, "llm_error", "LLMUnprocessableEntityError", "INVALID_ARGUMENT: Invalid request content for OpenAI", ""},
+	{429, 429, "llm_rate_limit", "LLMRateLimitError", "RATE_LIMIT_EXCEEDED: Rate limited by OpenAI", "Rate limit exceeded for LLM model provider."},
+	{499, 400, "llm_bad_request", "LLMBadRequestError", "INVALID_ARGUMENT: OpenAI API error", "The request was invalid."}, // the others below 500
+	{999, 500, "llm_error", "LLMServerError", "INTERNAL_SERVER_ERROR: OpenAI API error", ""},
+}
+
 func providerFailure(status int) (f *failure, class string) {
-	code, kind, class, what := http.StatusInternalServerError, "llm_error", "LLMServerError", "INTERNAL_SERVER_ERROR: OpenAI API error"
-	message := "An error occurred with the LLM request."
-	switch {
-	case status == http.StatusUnauthorized:
-		code, kind, class = status, "llm_authentication", "LLMAuthenticationError"
-		message, what = "Authentication failed with the LLM model provider.", "UNAUTHENTICATED: Authentication failed with OpenAI"
-	case status == http.StatusPaymentRequired:
-		code, kind, class = status, "llm_insufficient_credits", "LLMInsufficientCreditsError"
-		message, what = "Insufficient credits for LLM request. Please check your account.", "PAYMENT_REQUIRED: Insufficient credits"
-	case status == http.StatusForbidden:
-		class, what = "LLMPermissionDeniedError", "PERMISSION_DENIED: Permission denied by OpenAI"
-	case status == http.StatusNotFound:
-		class, what = "LLMNotFoundError", "NOT_FOUND: Resource not found in OpenAI"
-	case status == http.StatusUnprocessableEntity:
-		class, what = "LLMUnprocessableEntityError", "INVALID_ARGUMENT: Invalid request content for OpenAI"
-	case status == http.StatusTooManyRequests:
-		code, kind, class = status, "llm_rate_limit", "LLMRateLimitError"
-		message = "Rate limit exceeded for LLM model provider. Please wait before making another request."
-		what = "RATE_LIMIT_EXCEEDED: Rate limited by OpenAI"
-	case status < http.StatusInternalServerError:
-		code, kind, class = http.StatusBadRequest, "llm_bad_request", "LLMBadRequestError"
-		message, what = "The request to the LLM model provider was invalid.", "INVALID_ARGUMENT: OpenAI API error"
-		if status == http.StatusBadRequest {
-			what = "INVALID_ARGUMENT: Bad request to OpenAI-compatible endpoint"
-		}
-	}
+	i := slices.IndexFunc(providerFailures, func(p providerProblem) bool {
+		return p.status == status || p.status == 499 && status < 500 || p.status == 999
+	})
+	p := providerFailures[i]
+	message := cmp.Or(p.message, "An error occurred with the LLM request.")
 	n := strconv.Itoa(status)
-	detail := what + ": Error code: " + n + " - {'error': {'message': 'scripted failure " + n + "', 'type': 'test', 'code': 'scripted'}}"
-	f = &failure{stop: "llm_api_error", kind: kind, message: message, detail: detail}
-	f.answer = answer{status: code, body: object{"error": object{"type": kind, "message": message, "detail": detail}}}
-	if kind == "llm_bad_request" || kind == "llm_insufficient_credits" { // streams do not know these kinds
+	detail := p.what + ": Error code: " + n + " - {'error': {'message': 'scripted failure " + n + "', 'type': 'test', 'code': 'scripted'}}"
+	f = &failure{stop: "llm_api_error", kind: p.kind, message: message, detail: detail}
+	f.answer = answer{status: p.code, body: object{"error": object{"type": p.kind, "message": message, "detail": detail}}}
+	if p.code == http.StatusBadRequest || p.code == http.StatusPaymentRequired { // streams do not know these kinds
 		f.kind, f.message = "llm_error", "An error occurred with the LLM request."
 	}
-	return f, class
+	return f, p.class
 }

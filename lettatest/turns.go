@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -26,26 +27,53 @@ type turn struct {
 	returns []ToolReturn
 }
 
-// play runs the turn to its end.
+// play runs the turn to its end. A turn that fails panics with the failure.
 func (t *turn) play(ctx context.Context) {
 	defer close(t.done)
 	defer t.run.stop()
-	stop, bad := t.loop(ctx)
+	var stop string
+	var bad *failure
+	func() {
+		defer func() {
+			if r := recover(); r != nil {
+				var failed bool
+				if bad, failed = r.(*failure); !failed {
+					panic(r)
+				}
+			}
+		}()
+		stop = t.loop(ctx)
+	}()
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	if t.w.locks[t.lock] == t.run {
 		delete(t.w.locks, t.lock)
 	}
-	if t.async {
-		t.finish(stop, bad)
+	if t.streaming {
+		t.finishStream(stop, bad)
+		t.feed.end()
 		return
 	}
-	if !t.streaming {
-		t.answerWith(stop, bad)
-		return
+	status := "failed"
+	switch stop {
+	case "cancelled":
+		status = stop
+	case "end_turn", "max_steps", "tool_rule", "requires_approval":
+		status = "completed"
 	}
-	t.finishStream(stop, bad)
-	t.feed.end()
+	switch {
+	case bad == nil:
+		t.result = ok(object{"messages": list(t.views), "stop_reason": stopFrame(stop), "usage": t.usage(), "logprobs": nil, "turns": nil})
+		t.end(status, stop)
+	case t.async:
+		t.end(status, "error")
+	default:
+		t.result = bad.answer
+		t.end(status, nil)
+	}
+	if bad != nil && !t.silent {
+		t.run.metadata["error"] = bad.detail
+	}
 }
 
 // end settles the run and the agent.
@@ -60,39 +88,6 @@ func (t *turn) end(status string, stop any) {
 	if a := t.w.agents.get(r.agent); a != nil && r.stopReason != nil {
 		a.fields["last_stop_reason"] = r.stopReason
 	}
-}
-
-func runStatus(stop string) string {
-	switch stop {
-	case "cancelled":
-		return stop
-	case "end_turn", "max_steps", "tool_rule", "requires_approval":
-		return "completed"
-	}
-	return "failed"
-}
-
-func (t *turn) finish(stop string, bad *failure) {
-	if bad != nil {
-		t.run.metadata["error"] = bad.detail
-		t.end("failed", "error")
-		return
-	}
-	t.end(runStatus(stop), stop)
-}
-
-func (t *turn) answerWith(stop string, bad *failure) {
-	if bad != nil {
-		if t.result = bad.answer; !t.silent {
-			t.run.metadata["error"] = bad.detail
-		}
-		t.end("failed", nil)
-		return
-	}
-	t.result = ok(object{
-		"messages": append([]any{}, t.views...), "stop_reason": stopFrame(stop), "usage": t.usage(), "logprobs": nil, "turns": nil,
-	})
-	t.end(runStatus(stop), stop)
 }
 
 func (t *turn) finishStream(stop string, bad *failure) {
@@ -139,9 +134,7 @@ func (t *turn) emit(event string, v any) bool {
 
 const doneFrame = "data: [DONE]\n\n"
 
-func stopFrame(stop string) object {
-	return object{"message_type": "stop_reason", "stop_reason": stop}
-}
+func stopFrame(stop string) object { return object{"message_type": "stop_reason", "stop_reason": stop} }
 
 func (t *turn) usage() object {
 	var zero, context any
@@ -158,33 +151,38 @@ func (t *turn) usage() object {
 	}
 }
 
-// place is the agent of the turn and the context it goes on in. The agent is nil when it, or the conversation, has been deleted.
-func (t *turn) place() (*agent, *[]*message) {
+// locked does something with the agent of the turn, unless that, or the conversation, has been deleted.
+func (t *turn) locked(do func(*agent)) {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
 	a := t.w.agents.get(t.agent)
-	switch c := t.conversation; {
-	case a == nil, c != nil && t.w.conversations.get(c.id) == nil:
-		return nil, nil
-	case c != nil:
-		return a, &c.messages
+	if a == nil || t.conversation != nil && t.w.conversations.get(t.conversation.id) == nil {
+		panic(gone(t.agent))
 	}
-	return a, &a.messages
+	do(a)
+}
+
+// stored is where the context of the turn comes from and goes back to.
+func (t *turn) stored(a *agent) *[]*message {
+	if t.conversation != nil {
+		return &t.conversation.messages
+	}
+	return &a.messages
 }
 
 // keep stores messages of the turn, writes the context back and shows the messages from the index shown on.
-func (t *turn) keep(a *agent, in *[]*message, shown int, frames bool, all ...*message) {
+func (t *turn) keep(a *agent, shown int, all ...*message) {
 	for _, m := range all {
 		if t.conversation != nil {
 			m.conversation = t.conversation.id
 		}
-		if m.run == "" {
-			m.run = t.run.id
-		}
+		m.run = cmp.Or(m.run, t.run.id)
 	}
 	if flag(a.fields, "message_buffer_autoclear") && len(t.context) > 0 && t.views == nil && t.calls <= 1 {
 		t.context = t.context[:1:1]
 	}
 	t.w.keep(a, &t.context, all...)
-	*in = slices.Clone(t.context)
+	*t.stored(a) = slices.Clone(t.context)
 	if t.conversation != nil {
 		t.conversation.history = append(t.conversation.history, all...)
 	}
@@ -195,8 +193,8 @@ func (t *turn) keep(a *agent, in *[]*message, shown int, frames bool, all ...*me
 				continue
 			}
 			t.views = append(t.views, v)
-			// In a stream of tokens a result goes untold that no tool of the server has a part in.
-			if t.streaming && (frames || m.role == "tool" && !(t.tokens && m.name == "")) {
+			// A stream of tokens has had the words; of results it tells only those that a tool of the server has a part in.
+			if t.streaming && (!t.tokens || m.role == "tool" && m.name != "") {
 				t.emit("", v)
 			}
 		}
@@ -204,106 +202,88 @@ func (t *turn) keep(a *agent, in *[]*message, shown int, frames bool, all ...*me
 }
 
 func (t *turn) wants(v object) bool {
-	return t.types == nil || slices.Contains(t.types, v["message_type"].(string))
-}
-
-// delta sends a part of a message and tells whether the turn may go on.
-func (t *turn) delta(v object) bool {
-	t.w.mu.Lock()
-	defer t.w.mu.Unlock()
-	return !t.wants(v) || t.emit("", v)
+	return t.types == nil || slices.Contains(t.types, text(v, "message_type"))
 }
 
 // loop is the turn: the answer to an approval request, if that is what was sent, then model calls and tools until one of them ends it.
-func (t *turn) loop(ctx context.Context) (stop string, bad *failure) {
-	t.w.mu.Lock()
-	request, response, input, bad := t.prepare()
-	t.w.mu.Unlock()
-	if bad != nil {
-		return "", bad
-	}
+func (t *turn) loop(ctx context.Context) (stop string) {
+	var request, response *message
+	var input []*message
+	t.locked(func(a *agent) { request, response, input = t.prepare(a) })
 	first := 0
 	if request != nil && t.maxSteps > 0 {
-		if stop, bad = t.settle(request, response); stop != "" || bad != nil {
-			return stop, bad
+		if stop = t.settle(request, response); stop != "" {
+			return stop
 		}
 		if first = 1; t.maxSteps == 1 {
-			return "max_steps", nil
+			return "max_steps"
 		}
 	}
 	for i := first; i < t.maxSteps; i++ {
-		if stop, bad = t.step(ctx, i-first, input, i == t.maxSteps-1); stop != "" || bad != nil {
-			return stop, bad
+		if stop = t.step(ctx, i-first, input, i == t.maxSteps-1); stop != "" {
+			return stop
 		}
 		input = nil
 	}
-	return "end_turn", nil
+	return "end_turn"
 }
 
 // settle carries out the answer to an approval request.
-func (t *turn) settle(request, response *message) (string, *failure) {
-	t.w.mu.Lock()
-	a, in := t.place()
-	if a == nil {
-		t.w.mu.Unlock()
-		return "", gone(t.agent)
-	}
+func (t *turn) settle(request, response *message) (stop string) {
 	result := &message{role: "tool", step: request.step}
 	var calls []ToolCall
-	for _, c := range request.calls {
-		for _, o := range response.approvals {
-			id := text(o, "tool_call_id")
-			switch approved := flag(o, "approve"); {
-			case text(o, "type") != "approval":
-			case approved && (id == c.ID || id == request.id):
-				calls = append(calls, c)
-				o["tool_call_id"] = c.ID
-			case !approved && id == c.ID:
-				reason := text(o, "reason")
-				if o["reason"] == nil {
-					reason = "None"
+	t.locked(func(a *agent) {
+		for _, c := range request.calls {
+			for _, o := range response.approvals {
+				id := text(o, "tool_call_id")
+				switch approved := flag(o, "approve"); {
+				case text(o, "type") != "approval":
+				case approved && (id == c.ID || id == request.id):
+					calls = append(calls, c)
+					o["tool_call_id"] = c.ID
+				case !approved && id == c.ID:
+					reason, given := o["reason"].(string)
+					if !given {
+						reason = "None"
+					}
+					result.returns = append(result.returns, denied(a, t.w.now(), c.ID, reason))
 				}
-				result.returns = append(result.returns, denied(a, t.w.now(), c.ID, reason))
 			}
 		}
-	}
-	var byClient []toolReturn
-	for _, o := range response.approvals {
-		if text(o, "type") == "tool" {
-			r := clientReturn(a, t.w.now(), o)
-			byClient, o["tool_return"] = append(byClient, r), r.text
+		var byClient []toolReturn
+		for _, o := range response.approvals {
+			if text(o, "type") == "tool" {
+				r := clientReturn(a, t.w.now(), o)
+				byClient, o["tool_return"] = append(byClient, r), r.text
+			}
 		}
-	}
-	result.returns = append(byClient, result.returns...)
-	if i := slices.Index(t.context, request); i > 0 && t.context[i-1].role == "assistant" && t.context[i-1].calls != nil {
-		calls = append(calls, t.context[i-1].calls...)
-	}
-	t.w.mu.Unlock()
+		result.returns = append(byClient, result.returns...)
+		if i := slices.Index(t.context, request); i > 0 && t.context[i-1].role == "assistant" {
+			calls = append(calls, t.context[i-1].calls...)
+		}
+	})
 	if calls == nil && result.returns == nil {
-		return "invalid_tool_call", nil
+		return "invalid_tool_call"
 	}
 	if calls != nil {
 		result.name = calls[0].Name
 	}
 	result.returns = append(result.returns, t.execute(calls, true)...)
-	for i := range result.returns {
+	for i, r := range result.returns {
 		for _, c := range request.calls {
-			if result.returns[i].id == c.ID {
+			if r.id == c.ID {
 				result.returns[i].name = c.Name
 			}
 		}
 	}
-	t.w.mu.Lock()
-	defer t.w.mu.Unlock()
-	if a, in = t.place(); a == nil {
-		return "", gone(t.agent)
-	}
-	t.keep(a, in, 1, !t.tokens, response, result)
-	t.note(result)
-	if t.exits(a, calls) {
-		return "tool_rule", nil
-	}
-	return "", nil
+	t.locked(func(a *agent) {
+		t.keep(a, 1, response, result)
+		t.note(result)
+		if exits(a, calls) {
+			stop = "tool_rule"
+		}
+	})
+	return stop
 }
 
 // note keeps results for the model.
@@ -317,144 +297,107 @@ func (t *turn) note(m *message) {
 // ruled tells whether an agent has a rule of a kind for a tool.
 func ruled(a *agent, kind, name string) bool {
 	return slices.ContainsFunc(get[[]any](a.fields, "tool_rules"), func(v any) bool {
-		r := v.(object)
-		return r["type"] == kind && r["tool_name"] == name
+		return text(v.(object), "type") == kind && text(v.(object), "tool_name") == name
 	})
 }
 
-func (t *turn) exits(a *agent, calls []ToolCall) bool {
+func exits(a *agent, calls []ToolCall) bool {
 	return slices.ContainsFunc(calls, func(c ToolCall) bool { return ruled(a, "exit_loop", c.Name) })
 }
 
-// step is one model call and the tools it calls. stop is empty when the turn goes on.
-func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (stop string, bad *failure) {
-	w := t.w
-	w.mu.Lock()
-	a, in := t.place()
-	if a == nil {
-		w.mu.Unlock()
-		return "", gone(t.agent)
-	}
-	if t.run.status == "cancelled" || ctx.Err() != nil {
-		w.mu.Unlock()
-		return "cancelled", nil
-	}
-	llm := get[object](a.fields, "llm_config")
-	if t.conversation != nil && t.model == "" {
-		t.model = text(t.conversation.fields, "model")
-	}
-	if t.model != "" {
-		_, _ = refused(func() { llm = w.modelFor(t.model) })
-	}
-	st := w.newStep(t.run, a, llm)
-	asked := t.ask(n, slices.Concat(t.context, input))
-	st.trace = w.traced(st, a, llm, slices.Concat(t.context, input))
-	script, needs := w.script, map[string]bool{}
-	for _, name := range t.clientTools {
-		needs[name] = true
-	}
-	rules := a
-	w.mu.Unlock()
+// An utterance is what the model said in a step: a message, and a request when tools wait for approval.
+type utterance struct {
+	Reply
+	needs      map[string]bool // tools that wait
+	said, asks *message
+	lead       *message // the one of them that has the text
+}
 
-	reply := script(asked)
-	if reply.Fail != 0 {
-		bad, class := providerFailure(reply.Fail)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		st.fields["status"], st.fields["stop_reason"], st.fields["error_type"] = "failed", bad.stop, class
-		st.fields["error_data"] = object{"message": bad.detail, "traceback": "Traceback: none, the failure is scripted", "details": nil}
-		return "", bad
-	}
-	if reply.Text == "" {
-		reply.Text = strings.Join(reply.Chunks, "")
-	}
-	calls := slices.Clone(reply.ToolCalls)
-	w.mu.Lock()
-	for i := range calls {
-		if calls[i].ID == "" {
-			calls[i].ID = "call_" + strings.ReplaceAll(uuid(), "-", "")[:20]
+// step is one model call and the tools it calls. stop is empty when the turn goes on.
+func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (stop string) {
+	w := t.w
+	var st *step
+	var llm object
+	var asked Turn
+	var script func(Turn) Reply
+	t.locked(func(a *agent) {
+		if t.run.status == "cancelled" || ctx.Err() != nil {
+			stop = "cancelled"
+			return
 		}
-		needs[calls[i].Name] = needs[calls[i].Name] || ruled(rules, "requires_approval", calls[i].Name)
-	}
-	w.mu.Unlock()
-	now := time.Now().UTC()
-	said := &message{row: row{id: newID("message"), created: now}, role: "assistant", step: st.id, run: t.run.id}
-	asks := &message{row: row{id: newID("message"), created: now}, role: "approval", step: st.id, run: t.run.id}
-	lead := said // has the text
-	if len(calls) > 0 && !slices.ContainsFunc(calls, func(c ToolCall) bool { return !needs[c.Name] }) {
-		lead = asks
-	}
-	if !t.speak(ctx, reply, calls, needs, said, asks, lead) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if a, _ = t.place(); a == nil {
-			return "", gone(t.agent)
+		llm = get[object](a.fields, "llm_config")
+		if t.conversation != nil {
+			t.model = cmp.Or(t.model, text(t.conversation.fields, "model"))
 		}
-		return "cancelled", nil
+		if t.model != "" {
+			_, _ = refused(func() { llm = w.modelFor(t.model) })
+		}
+		st = w.newStep(t.run, a, llm)
+		all := slices.Concat(t.context, input)
+		asked, script, st.trace = t.ask(n, all), w.script, w.traced(st, a, llm, all)
+	})
+	if stop != "" {
+		return stop
 	}
-	lead.reasoning, lead.text = reply.Reasoning, reply.Text
-	if parallel, _ := llm["parallel_tool_calls"].(bool); !parallel && len(calls) > 1 {
+	u := &utterance{Reply: script(asked), needs: map[string]bool{}}
+	t.locked(func(a *agent) { t.hear(a, st, u) })
+	if !t.speak(ctx, u) {
+		t.locked(func(*agent) {})
+		return "cancelled"
+	}
+	said, asks, calls := u.said, u.asks, u.ToolCalls
+	u.lead.reasoning, u.lead.text = u.Reasoning, u.Text
+	if !flag(llm, "parallel_tool_calls") && len(calls) > 1 {
 		calls = calls[:1]
 	}
 	for _, c := range calls {
-		if needs[c.Name] {
+		if u.needs[c.Name] {
 			asks.calls = append(asks.calls, c)
 		} else {
 			said.calls = append(said.calls, c)
 		}
 	}
-	if len(asks.calls) == 0 && lead == said {
+	var result *message
+	if len(calls) > 0 && asks.calls == nil {
 		for i := range said.calls {
 			said.calls[i].Arguments = spaced(said.calls[i].Arguments)
 		}
-	}
-	var result *message
-	if len(calls) > 0 && asks.calls == nil {
 		result = &message{role: "tool", step: st.id, name: calls[0].Name, returns: t.execute(said.calls, false)}
 	}
-
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if a, in = t.place(); a == nil {
-		return "", gone(t.agent)
-	}
-	t.calls++
-	st.succeed(t.tokens, w.now())
-	for _, m := range input {
-		m.step = st.id
-	}
-	shown := len(input)
-	switch {
-	case asks.calls != nil:
-		all := input
-		if said.calls != nil || lead == said && (said.text != "" || said.reasoning != "") {
+	t.locked(func(a *agent) {
+		t.calls++
+		st.succeed(t.tokens, w.now())
+		for _, m := range input {
+			m.step = st.id
+		}
+		all := slices.Clone(input)
+		if asks.calls == nil || said.calls != nil || u.lead == said && (said.text != "" || said.reasoning != "") {
 			all = append(all, said)
 		}
-		stop = "requires_approval"
-		t.keep(a, in, shown, !t.tokens, append(all, asks)...)
-	case result == nil:
-		stop = "end_turn"
-		t.keep(a, in, shown, !t.tokens, append(input, said)...)
-	default:
-		t.keep(a, in, shown, !t.tokens, append(input, said, result)...)
-		t.note(result)
 		switch {
-		case t.exits(a, calls):
-			stop = "tool_rule"
+		case asks.calls != nil:
+			stop, all = "requires_approval", append(all, asks)
+		case result == nil:
+			stop = "end_turn"
+		case exits(a, calls):
+			stop, all = "tool_rule", append(all, result)
 		case final:
-			stop = "max_steps"
+			stop, all = "max_steps", append(all, result)
+		default:
+			all = append(all, result)
 		}
-	}
-	if reply.StopReason != "" {
-		stop = reply.StopReason
-	}
-	if stop != "" {
-		st.fields["stop_reason"] = stop
-	}
-	if t.left {
-		return "cancelled", nil
-	}
-	return stop, nil
+		t.keep(a, len(input), all...)
+		if result != nil {
+			t.note(result)
+		}
+		if stop = cmp.Or(u.StopReason, stop); stop != "" {
+			st.fields["stop_reason"] = stop
+		}
+		if t.left {
+			stop = "cancelled"
+		}
+	})
+	return stop
 }
 
 // ask is the question to the model.
@@ -475,62 +418,75 @@ func (t *turn) ask(n int, all []*message) Turn {
 	return q
 }
 
-// speak takes the time a reply takes, and sends its parts to a stream of tokens. It fails when the run is cancelled in between.
-func (t *turn) speak(ctx context.Context, reply Reply, calls []ToolCall, needs map[string]bool, said, asks, lead *message) bool {
-	chunks := reply.Chunks
-	if chunks == nil && reply.Text != "" {
-		chunks = strings.SplitAfter(reply.Text, " ")
-		for i := range chunks { // the space goes to the word behind it
-			chunks[i] = strings.TrimSuffix(chunks[i], " ")
+// hear fills an utterance up, unless the model failed.
+func (t *turn) hear(a *agent, st *step, u *utterance) {
+	if u.Fail != 0 {
+		bad, class := providerFailure(u.Fail)
+		with(st.fields, "status", "failed", "stop_reason", bad.stop, "error_type", class, "error_data",
+			object{"message": bad.detail, "traceback": "Traceback: none, the failure is scripted", "details": nil})
+		panic(bad)
+	}
+	u.Text = cmp.Or(u.Text, strings.Join(u.Chunks, ""))
+	u.ToolCalls = slices.Clone(u.ToolCalls)
+	all := len(u.ToolCalls) > 0
+	for i, c := range u.ToolCalls {
+		u.ToolCalls[i].ID = cmp.Or(c.ID, "call_"+strings.ReplaceAll(uuid(), "-", "")[:20])
+		u.needs[c.Name] = slices.Contains(t.clientTools, c.Name) || ruled(a, "requires_approval", c.Name)
+		all = all && u.needs[c.Name]
+	}
+	part := func(role string) *message {
+		return &message{row: row{id: newID("message"), created: time.Now().UTC()}, role: role, step: st.id, run: t.run.id}
+	}
+	u.said, u.asks = part("assistant"), part("approval")
+	if u.lead = u.said; all {
+		u.lead = u.asks
+	}
+	if u.Chunks == nil && u.Text != "" {
+		for i, word := range strings.Split(u.Text, " ") {
 			if i > 0 {
-				chunks[i] = " " + chunks[i]
+				word = " " + word
 			}
+			u.Chunks = append(u.Chunks, word)
 		}
 	}
+}
+
+// speak takes the time a reply takes, and sends its parts to a stream of tokens. It fails when the run is cancelled in between.
+func (t *turn) speak(ctx context.Context, u *utterance) bool {
 	if !t.streaming || !t.tokens {
-		t.w.wait(ctx, reply.Delay*time.Duration(max(1, len(chunks))))
+		t.w.wait(ctx, u.Delay*time.Duration(max(1, len(u.Chunks))))
 		return true
 	}
+	tell := func(v object) bool {
+		t.w.mu.Lock()
+		defer t.w.mu.Unlock()
+		return !t.wants(v) || t.emit("", v)
+	}
 	index := 0
-	part := func(m *message, kind string, pairs ...any) bool {
-		return t.delta(with(m.view(kind, index), pairs...))
-	}
-	if reply.Reasoning != "" {
-		if !t.w.wait(ctx, reply.Delay) ||
-			!part(lead, "reasoning_message", "source", "reasoner_model", "reasoning", reply.Reasoning, "signature", nil) {
+	if u.Reasoning != "" {
+		v := with(u.lead.view("reasoning_message", index), "source", "reasoner_model", "reasoning", u.Reasoning, "signature", nil)
+		if !t.w.wait(ctx, u.Delay) || !tell(v) {
 			return false
 		}
 		index++
 	}
-	for _, c := range chunks {
-		if !t.w.wait(ctx, reply.Delay) || !part(lead, "assistant_message", "content", c) {
+	for _, c := range u.Chunks {
+		if !t.w.wait(ctx, u.Delay) || !tell(with(u.lead.view("assistant_message", index), "content", c)) {
 			return false
 		}
 	}
-	if len(chunks) > 0 {
-		index++
-	}
-	for _, c := range calls {
-		name := object{"name": c.Name, "tool_call_id": c.ID}
-		args := object{"arguments": c.Arguments, "tool_call_id": c.ID}
-		if !t.w.wait(ctx, reply.Delay) {
+	index += min(1, len(u.Chunks))
+	for _, c := range u.ToolCalls {
+		if !t.w.wait(ctx, u.Delay) {
 			return false
 		}
-		for _, call := range []object{name, args} {
-			m, kind := said, "tool_call_message"
-			if needs[c.Name] {
-				m, kind = asks, "approval_request_message"
-				for _, k := range []string{"name", "arguments"} {
-					if call[k] == nil {
-						call[k] = nil
-					}
-				}
+		for _, call := range []object{{"name": c.Name, "tool_call_id": c.ID}, {"arguments": c.Arguments, "tool_call_id": c.ID}} {
+			v := u.said.view("tool_call_message", index)
+			if u.needs[c.Name] { // here what is absent is null
+				v = with(u.asks.view("approval_request_message", index), "otid", u.asks.id)
+				with(call, "name", call["name"], "arguments", call["arguments"])
 			}
-			v := with(m.view(kind, index), "tool_call", call, "tool_calls", call)
-			if needs[c.Name] {
-				v["otid"] = m.id
-			}
-			if !t.delta(v) {
+			if !tell(with(v, "tool_call", call, "tool_calls", call)) {
 				return false
 			}
 		}

@@ -36,7 +36,7 @@ type world struct {
 	steps         table[*step]
 
 	blocks, tools, archives, passages, folders, files, identities, groups, providers, jobs, servers table[*row]
-	templates, tokens, environments, schedules                                                      table[*row]
+	templates, tokens, schedules                                                                    table[*row]
 
 	models, embedder []object
 
