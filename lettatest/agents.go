@@ -135,36 +135,23 @@ func (w *world) state(a *agent, in include) object {
 		memory["git_enabled"] = slices.Contains(a.tags, gitTag)
 	}
 	if in["agent.blocks"] {
-		shown := []any{}
-		for _, id := range a.links["block"] {
-			shown = append(shown, with(w.blocks.get(id).shown(), "tags", empty)) // tags of blocks are not loaded here
-		}
-		o["blocks"], memory["blocks"] = shown, shown
+		o["blocks"] = shown(a.links["block"], func(id string) any {
+			return with(w.blocks.get(id).shown(), "tags", empty) // tags of blocks are not loaded here
+		})
+		memory["blocks"] = o["blocks"]
 	}
 	if in["agent.tools"] {
-		shown := []any{}
-		for _, t := range w.toolsOf(a) {
-			shown = append(shown, t.shown())
-		}
-		o["tools"] = shown
+		o["tools"] = shown(w.toolsOf(a), func(t *row) any { return t.shown() })
 	}
 	if in["agent.sources"] {
-		shown := []any{}
-		for _, id := range a.links["source"] {
-			shown = append(shown, with(w.folders.get(id).shown(), "vector_db_provider", "native"))
-		}
-		o["sources"] = shown
+		o["sources"] = shown(a.links["source"], func(id string) any { return with(w.folders.get(id).shown(), "vector_db_provider", "native") })
 	}
 	if in["agent.identities"] {
-		shown := []any{}
-		for _, id := range a.links["identity"] {
-			shown = append(shown, identities.view(w, w.identities.get(id)))
-		}
-		o["identities"], o["identity_ids"] = shown, list(a.links["identity"])
+		o["identity_ids"] = list(a.links["identity"])
+		o["identities"] = shown(a.links["identity"], func(id string) any { return identities.view(w, w.identities.get(id)) })
 	}
 	if in["agent.secrets"] {
-		shown := []any{}
-		for _, x := range a.secrets {
+		o["secrets"] = shown(a.secrets, func(x secret) any {
 			e := object{
 				"id": x.id, "key": x.key, "value": x.value, "value_enc": x.value, "agent_id": a.id, "organization_id": orgID, "description": nil,
 				"created_at": nil, "updated_at": nil, "created_by_id": nil, "last_updated_by_id": nil,
@@ -172,9 +159,8 @@ func (w *world) state(a *agent, in include) object {
 			if x.value == "" {
 				e["value"], e["value_enc"] = "<encrypted>", nil
 			}
-			shown = append(shown, e)
-		}
-		o["secrets"] = shown
+			return e
+		})
 	}
 	o["tool_exec_environment_variables"] = o["secrets"]
 	if in["agent.managed_group"] {
@@ -577,17 +563,15 @@ func recompileAgent(w *world, c *call, a *agent) answer {
 func agentContext(w *world, _ *call, a *agent) answer {
 	o := sample("x.agents.context")
 	count := func(text string) int { return len(strings.Fields(text)) }
-	shown := []any{}
-	for _, m := range a.messages {
-		raw := with(sample("x.agents.context", "messages", 0), "id", m.id, "agent_id", a.id, "created_at", timestamp(m.created), "role", m.role,
+	raw := shown(a.messages, func(m *message) any {
+		return with(sample("x.agents.context", "messages", 0), "id", m.id, "agent_id", a.id, "created_at", timestamp(m.created), "role", m.role,
 			"model", get[object](a.fields, "llm_config")["model"], "content", []any{object{"type": "text", "text": m.text, "signature": nil}})
-		shown = append(shown, raw)
-	}
+	})
 	prompt := w.compile(a, w.now())
 	return ok(with(o, "num_messages", len(a.messages), "num_recall_memory", len(a.history), "num_archival_memory", len(w.passagesOf(a)),
 		"system_prompt", a.fields["system"], "num_tokens_system", count(text(a.fields, "system")), "core_memory", prompt,
 		"num_tokens_core_memory", count(prompt), "context_window_size_max", get[object](a.fields, "llm_config")["context_window"],
-		"context_window_size_current", count(prompt), "messages", shown))
+		"context_window_size_current", count(prompt), "messages", raw))
 }
 
 func excludedFromRules(model string) bool {

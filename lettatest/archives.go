@@ -106,11 +106,7 @@ func vector(s string) []any {
 }
 
 func createPassages(w *world, c *call, v *row) answer {
-	out := []any{}
-	for _, in := range get[[]any](c.in, "passages") {
-		out = append(out, w.newPassage(v, in.(object)).shown())
-	}
-	return ok(out)
+	return ok(shown(get[[]any](c.in, "passages"), func(in any) any { return w.newPassage(v, in.(object)).shown() }))
 }
 
 func deletePassage(w *world, c *call) answer {
@@ -168,13 +164,8 @@ func found(rows []*row, q object, query string) []*row {
 		}
 		return n
 	}
-	from, to := get[time.Time](q, "start_datetime"), get[time.Time](q, "end_datetime")
-	if from.IsZero() {
-		from = get[time.Time](q, "start_date")
-	}
-	if to.IsZero() {
-		to = get[time.Time](q, "end_date")
-	}
+	from := cmp.Or(get[time.Time](q, "start_datetime"), get[time.Time](q, "start_date"))
+	to := cmp.Or(get[time.Time](q, "end_datetime"), get[time.Time](q, "end_date"))
 	rows = slices.DeleteFunc(slices.Clone(rows), func(p *row) bool {
 		return !tagged(texts(p.fields, "tags"), texts(q, "tags"), q["tag_match_mode"] == "all") ||
 			!from.IsZero() && p.created.Before(from) || !to.IsZero() && p.created.After(to)
@@ -188,10 +179,9 @@ func searchAgentPassages(w *world, c *call, a *agent) answer {
 	if n := get[int](c.q, "top_k"); n > 0 {
 		rows = rows[:min(n, len(rows))]
 	}
-	out := []any{}
-	for _, p := range rows {
-		out = append(out, object{"id": p.id, "timestamp": pyTime(p.created), "content": p.fields["text"], "tags": list(texts(p.fields, "tags"))})
-	}
+	out := shown(rows, func(p *row) any {
+		return object{"id": p.id, "timestamp": pyTime(p.created), "content": p.fields["text"], "tags": list(texts(p.fields, "tags"))}
+	})
 	return ok(object{"results": out, "count": len(out)})
 }
 
@@ -207,9 +197,7 @@ func searchPassages(w *world, c *call) answer {
 	if !given {
 		limit = 5
 	}
-	out := []any{}
-	for _, p := range rows[:min(max(0, limit), len(rows))] {
-		out = append(out, object{"passage": p.shown(), "score": 0.0, "metadata": object{}})
-	}
-	return ok(out)
+	return ok(shown(rows[:min(max(0, limit), len(rows))], func(p *row) any {
+		return object{"passage": p.shown(), "score": 0.0, "metadata": object{}}
+	}))
 }

@@ -70,11 +70,7 @@ func (r *toolReturn) state() object {
 }
 
 func messageIDs(in []*message) []any {
-	out := make([]any, len(in))
-	for i, m := range in {
-		out[i] = m.id
-	}
-	return out
+	return shown(in, func(m *message) any { return m.id })
 }
 
 // keep stores messages of an agent, in the context of the agent or of a conversation.
@@ -139,11 +135,7 @@ func callState(c ToolCall) object {
 }
 
 func callStates(calls []ToolCall) []any {
-	out := make([]any, len(calls))
-	for i, c := range calls {
-		out[i] = callState(c)
-	}
-	return out
+	return shown(calls, func(c ToolCall) any { return callState(c) })
 }
 
 // request is the form of an approval request.

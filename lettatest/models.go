@@ -85,13 +85,11 @@ func listModels(w *world, c *call) answer {
 }
 
 func listEmbeddingModels(w *world, _ *call) answer {
-	out := []any{}
-	for _, m := range w.embedder {
+	return ok(shown(w.embedder, func(m object) any {
 		name := m["embedding_model"]
-		out = append(out, with(maps.Clone(m), "name", name, "display_name", name, "provider_type", "openai", "provider_name", "openai",
-			"model_type", "embedding"))
-	}
-	return ok(out)
+		return with(maps.Clone(m), "name", name, "display_name", name, "provider_type", "openai", "provider_name", "openai",
+			"model_type", "embedding")
+	}))
 }
 
 // modelFor finds a model; its window is capped as the real server's default does.

@@ -125,11 +125,7 @@ func (l listing) place(r *row) place {
 
 // show answers with a page of rows.
 func show[T based](rows []T, find func(string) *row, q object, l listing, view func(T) any) answer {
-	out := []any{}
-	for _, r := range page(rows, find, q, l) {
-		out = append(out, view(r))
-	}
-	return ok(out)
+	return ok(shown(page(rows, find, q, l), view))
 }
 
 // page sorts rows and cuts a page out of them.

@@ -58,7 +58,7 @@ type run struct {
 type step struct {
 	row
 	took  time.Duration
-	trace object // what went to the model
+	trace func() object // what went to the model
 }
 
 var runStatuses = []string{"created", "running", "completed", "failed", "cancelled"}
@@ -67,16 +67,10 @@ func (r *run) active() bool { return r.status == "created" || r.status == "runni
 
 // state is the JSON form of a run. Only lists tell how long it took.
 func (r *run) state(listed bool) object {
-	m := object{
-		"id": r.id, "status": r.status, "created_at": timestamp(r.created), "completed_at": nil, "agent_id": r.agent,
-		"conversation_id": nullable(r.conversation), "base_template_id": nil, "background": r.background, "metadata": r.metadata,
-		"request_config": object{
-			"use_assistant_message": true, "assistant_message_tool_name": "send_message", "assistant_message_tool_kwarg": "message",
-			"include_return_message_types": r.types,
-		},
-		"stop_reason": r.stopReason, "callback_url": r.callback, "callback_sent_at": nil, "callback_status_code": nil, "callback_error": nil,
-		"ttft_ns": nil, "total_duration_ns": nil,
-	}
+	m := with(sample("runs.retrieve"), "id", r.id, "status", r.status, "created_at", timestamp(r.created), "completed_at", nil, "agent_id", r.agent,
+		"conversation_id", nullable(r.conversation), "background", r.background, "metadata", r.metadata, "stop_reason", r.stopReason,
+		"callback_url", r.callback)
+	get[object](m, "request_config")["include_return_message_types"] = r.types
 	if !r.completed.IsZero() {
 		m["completed_at"] = r.completed.Format("2006-01-02T15:04:05.000000") // without a zone, as there
 		if listed {
@@ -185,17 +179,11 @@ func listRunSteps(w *world, c *call, r *run) answer {
 // newStep records a model call.
 func (w *world) newStep(r *run, a *agent, llm object) *step {
 	st := &step{row: w.newRow("step")}
-	st.fields = object{
-		"id": st.id, "organization_id": orgID, "run_id": r.id, "agent_id": a.id, "provider_name": llm["provider_name"], "provider_category": "base",
-		"model": llm["model"], "model_handle": llm["handle"], "model_endpoint": llm["model_endpoint"], "context_window_limit": llm["context_window"],
-		"completion_tokens": 0, "prompt_tokens": 0, "total_tokens": 0, "tags": []any{}, "messages": []any{}, "status": "pending",
-	}
-	for _, k := range []string{
-		"origin", "provider_id", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "completion_tokens_details",
-		"prompt_tokens_details", "stop_reason", "tid", "trace_id", "request_id", "feedback", "project_id", "error_type", "error_data",
-	} {
-		st.fields[k] = nil
-	}
+	st.fields = with(sample("steps.retrieve"), "id", st.id, "run_id", r.id, "agent_id", a.id, "provider_name", llm["provider_name"],
+		"model", llm["model"], "model_handle", llm["handle"], "model_endpoint", llm["model_endpoint"], "context_window_limit", llm["context_window"],
+		"completion_tokens", 0, "prompt_tokens", 0, "total_tokens", 0, "tags", []any{}, "status", "pending")
+	maps.Copy(st.fields, nulls("completion_tokens_details prompt_tokens_details stop_reason feedback error_type error_data cached_input_tokens "+
+		"cache_write_tokens reasoning_tokens provider_id trace_id request_id"))
 	w.steps.put(st)
 	r.steps = append(r.steps, st)
 	return st
@@ -204,10 +192,7 @@ func (w *world) newStep(r *run, a *agent, llm object) *step {
 // traced is what a model call would have sent and got.
 func (w *world) traced(st *step, a *agent, llm object, in []*message) object {
 	o := sample("steps.trace.retrieve")
-	sent := []any{}
-	for _, m := range in {
-		sent = append(sent, object{"role": m.role, "content": m.text})
-	}
+	sent := shown(in, func(m *message) any { return object{"role": m.role, "content": m.text} })
 	get[object](o, "request_json")["messages"], get[object](o, "request_json")["model"] = sent, llm["model"]
 	return with(o, "id", newID("provider_trace"), "step_id", st.id, "agent_id", a.id, "run_id", st.fields["run_id"], "agent_tags", list(a.tags),
 		"llm_config", llm, "created_at", timestamp(st.created), "updated_at", timestamp(st.created))
@@ -244,7 +229,7 @@ func stepTrace(w *world, c *call) answer {
 	if st == nil || st.trace == nil {
 		return ok(null)
 	}
-	return ok(st.trace)
+	return ok(st.trace())
 }
 
 func stepFeedback(_ *world, c *call, st *step) answer {

@@ -334,7 +334,7 @@ func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (s
 		}
 		st = w.newStep(t.run, a, llm)
 		all := slices.Concat(t.context, input)
-		asked, script, st.trace = t.ask(n, all), w.script, w.traced(st, a, llm, all)
+		asked, script, st.trace = t.ask(n, all), w.script, func() object { return w.traced(st, a, llm, all) }
 	})
 	if stop != "" {
 		return stop

@@ -71,11 +71,14 @@ func nullable(s string) any {
 	return s
 }
 
-// list makes the list of a JSON answer of strings or objects: empty, not null.
-func list[T any](in []T) []any {
+// list makes the list of a JSON answer: empty, not null.
+func list[T any](in []T) []any { return shown(in, func(v T) any { return v }) }
+
+// shown makes the list of what is to be shown of each.
+func shown[T any](in []T, view func(T) any) []any {
 	out := make([]any, len(in))
 	for i, v := range in {
-		out[i] = v
+		out[i] = view(v)
 	}
 	return out
 }
@@ -98,30 +101,29 @@ func encode(v any) []byte {
 	return bytes.TrimRight(buf.Bytes(), "\n")
 }
 
-var samples sync.Map
+var samples sync.Map // the bytes of those that were asked for
 
 // sample is a fresh copy of what Letta 0.16.8 once answered, or of a part of it: the template of rows and answers.
 func sample(exchange string, path ...any) object {
-	data, ok := samples.Load(exchange)
-	if !ok {
-		x, found := apispec.Recording(apispec.ServerV1, exchange)
-		if !found {
-			panic("lettatest: no recording " + exchange)
-		}
-		data, _ = samples.LoadOrStore(exchange, []byte(x.Body))
-	}
+	key := fmt.Sprint(exchange, path)
+	data, ok := samples.Load(key)
 	var v any
-	if err := readJSON(data.([]byte), &v); err != nil {
-		panic(err)
+	if ok {
+		_ = readJSON(data.([]byte), &v)
+		return v.(object)
+	}
+	x, found := apispec.Recording(apispec.ServerV1, exchange)
+	if !found || readJSON(x.Body, &v) != nil {
+		panic("lettatest: no recording " + exchange)
 	}
 	for _, step := range path {
-		switch step := step.(type) {
-		case string:
-			v = v.(object)[step]
-		case int:
-			v = v.([]any)[step]
+		if i, isIndex := step.(int); isIndex {
+			v = v.([]any)[i]
+		} else {
+			v = v.(object)[step.(string)]
 		}
 	}
+	samples.Store(key, encode(v))
 	return v.(object)
 }
 
