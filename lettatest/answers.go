@@ -8,6 +8,12 @@ import (
 	"github.com/letta-go/letta/lettatest/internal/check"
 )
 
+const (
+	version = "0.16.8"
+	userID  = "user-00000000-0000-4000-8000-000000000000"
+	orgID   = "org-00000000-0000-4000-8000-000000000000"
+)
+
 // An answer is what a handler decides. A nil body is an empty one; null is a json.RawMessage.
 type answer struct {
 	status  int

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/letta-go/letta/internal/apispec"
@@ -43,19 +42,6 @@ type call struct {
 	sent   any               // the body as it was sent
 	errs   check.Problems
 }
-
-// routes are all operations. Order counts: as in the real server, the first pattern that fits decides about redirects and 405.
-var routes = sync.OnceValue(func() []*route {
-	var out []*route
-	for _, r := range slices.Concat(
-		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
-		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes, mcpRoutes, conversationRoutes, messageRoutes,
-		modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
-	) {
-		out = append(out, r.resolve())
-	}
-	return out
-})
 
 // resolve fills in what the name of an operation stands for.
 func (r route) resolve() *route {
@@ -117,9 +103,9 @@ func (r *route) match(path []string) (params map[string]string, first, second st
 }
 
 // find looks a path up: the route with its parameters, and for a wrong method the one that is allowed.
-func find(method, path string) (found *route, c *call, allow string) {
+func (w *world) find(method, path string) (found *route, c *call, allow string) {
 	segments := strings.Split(path, "/")
-	for _, r := range routes() {
+	for _, r := range w.routes {
 		params, first, second, fits := r.match(segments)
 		switch {
 		case !fits:
@@ -146,10 +132,10 @@ func (w *world) decide(r *http.Request, body *payload) answer {
 		r.Header.Get("Authorization") != "Bearer "+w.password && r.Header.Get("X-Bare-Password") != "password "+w.password {
 		return fail(http.StatusUnauthorized, "Unauthorized")
 	}
-	rt, c, allow := find(r.Method, p)
+	rt, c, allow := w.find(r.Method, p)
 	switch {
 	case rt == nil && allow == "":
-		return redirect(r)
+		return w.redirect(r)
 	case rt == nil:
 		a := fail(http.StatusMethodNotAllowed, "Method Not Allowed")
 		a.header = http.Header{"Allow": {allow}}
@@ -278,12 +264,12 @@ func (c *call) modern() bool {
 }
 
 // redirect sends a path with one slash too many or too few to where it belongs.
-func redirect(r *http.Request) answer {
+func (w *world) redirect(r *http.Request) answer {
 	p := strings.TrimRight(r.URL.Path, "/")
 	if p == r.URL.Path {
 		p += "/"
 	}
-	if rt, _, allow := find(r.Method, p); rt == nil && allow == "" {
+	if rt, _, allow := w.find(r.Method, p); rt == nil && allow == "" {
 		return fail(http.StatusNotFound, "Not Found")
 	}
 	to := url.URL{Scheme: "http", Host: r.Host, Path: p, RawQuery: r.URL.RawQuery}

@@ -7,14 +7,9 @@ import (
 	"time"
 )
 
-const (
-	version = "0.16.8"
-	userID  = "user-00000000-0000-4000-8000-000000000000"
-	orgID   = "org-00000000-0000-4000-8000-000000000000"
-)
-
 // A world is all that a server knows.
 type world struct {
+	routes         []*route
 	password       string
 	handles        []string
 	pingInterval   time.Duration
@@ -60,6 +55,7 @@ func newWorld() *world {
 
 // stock fills in what every server is born with.
 func (w *world) stock() {
+	w.routes = operations()
 	w.models, w.embedder = languageModels(w.handles), embeddingModels()
 	w.baseTools()
 }
