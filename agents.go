@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -25,6 +26,22 @@ type AgentService struct {
 //	agents, err := client.Agents.List(ctx, letta.Tags("user_1"))
 func Tags(tags ...string) *AgentListParams {
 	return &AgentListParams{Tags: append([]string{}, tags...)}
+}
+
+// AllTags are the parameters for a list of the agents with all of the tags.
+func AllTags(tags ...string) *AgentListParams {
+	params := Tags(tags...)
+	params.MatchAllTags = true
+	return params
+}
+
+// withoutRepeats is for the server's sake: Letta 0.6.12 compares the number of matches with the number of tags. What was nil
+// stays nil, what was empty stays empty.
+func withoutRepeats(tags []string) []string {
+	if tags == nil {
+		return nil
+	}
+	return merged(tags, nil)
 }
 
 // AgentInclude names a relation to load.
@@ -45,19 +62,11 @@ const (
 // Create makes an agent; its answer has all relations loaded. It is sent once: after an error that leaves open
 // whether the agent was made, look for it by its tags, or use Ensure.
 func (s *AgentService) Create(ctx context.Context, params *AgentCreateParams, opts ...RequestOption) (*AgentState, error) {
-	if params == nil {
-		return nil, missing("agents.create")
-	}
-	if len(params.Tags) > 0 {
-		if err := checkTags("agents.create", params.Tags); err != nil {
-			return nil, err
-		}
-	}
-	return do[*AgentState](ctx, s.core, call{method: http.MethodPost, path: "/v1/agents/", body: params}, opts)
+	return do[*AgentState](ctx, s.core, request{op: Operation{"agents.create", http.MethodPost, "/v1/agents/"}, body: params}, opts)
 }
 
-func retrieveAgent(id AgentID, params *AgentRetrieveParams) call {
-	return call{method: http.MethodGet, path: "/v1/agents/{agent_id}", ids: []any{id}, query: params}
+func retrieveAgent(id AgentID, params *AgentRetrieveParams) request {
+	return request{op: Operation{"agents.retrieve", http.MethodGet, "/v1/agents/{agent_id}"}, ids: []any{id}, query: params}
 }
 
 // Retrieve gets an agent. Relations are nil unless params include them.
@@ -74,51 +83,42 @@ func (s *AgentService) Retrieve(ctx context.Context, id AgentID, params *AgentRe
 // Update changes the fields that are set; its answer has all relations loaded. Slices and maps replace what is
 // there: to change some tags use AddTags and RemoveTags.
 func (s *AgentService) Update(ctx context.Context, id AgentID, params *AgentUpdateParams, opts ...RequestOption) (*AgentState, error) {
-	if params == nil {
-		return nil, missing("agents.update")
-	}
-	if len(params.Tags) > 0 {
-		if err := checkTags("agents.update", params.Tags); err != nil {
-			return nil, err
-		}
-	}
-	return do[*AgentState](ctx, s.core, call{method: http.MethodPatch, path: "/v1/agents/{agent_id}", ids: []any{id}, body: params}, opts)
+	return do[*AgentState](ctx, s.core, request{op: Operation{"agents.update", http.MethodPatch, "/v1/agents/{agent_id}"}, ids: []any{id}, body: params}, opts)
 }
 
 // List gets one page of agents, newest first. Hidden agents are not in it.
 func (s *AgentService) List(ctx context.Context, params *AgentListParams, opts ...RequestOption) ([]*AgentState, error) {
 	p := copyOf(params)
-	if err := checkList("agents.list", p.Limit, p.Tags); err != nil {
-		return nil, err
-	}
+	p.Tags = withoutRepeats(p.Tags)
 	if p.Tags != nil && p.Include == nil {
 		p.Include = []AgentInclude{AgentIncludeTags}
 	}
-	agents, err := list[AgentState](ctx, s.core, call{method: http.MethodGet, path: "/v1/agents/", query: &p}, opts)
+	agents, err := do[[]*AgentState](ctx, s.core, request{op: Operation{"agents.list", http.MethodGet, "/v1/agents/"}, query: &p}, opts)
 	return dropUnloaded(agents, loaded(p.Include, p.IncludeRelationships)), err
 }
 
 // ListAll walks over all agents, page by page. After an error it ends; if the server does not page, the error is
 // ErrPageLoop.
 func (s *AgentService) ListAll(ctx context.Context, params *AgentListParams, opts ...RequestOption) iter.Seq2[*AgentState, error] {
-	return pages(params, copyOf(params).Limit, func(p *AgentListParams) ([]*AgentState, error) { return s.List(ctx, p, opts...) },
+	return pages("agents.list_all", params, func(p *AgentListParams) ([]*AgentState, error) { return s.List(ctx, p, opts...) },
 		func(p *AgentListParams, a *AgentState) string { p.After = a.ID; return string(a.ID) })
 }
 
 // Delete removes an agent with its messages.
 func (s *AgentService) Delete(ctx context.Context, id AgentID, opts ...RequestOption) error {
-	return s.core.send(ctx, call{method: http.MethodDelete, path: "/v1/agents/{agent_id}", ids: []any{id}}, nil, opts)
+	return s.core.send(ctx, request{op: Operation{"agents.delete", http.MethodDelete, "/v1/agents/{agent_id}"}, ids: []any{id}}, nil, opts)
 }
 
 // Count counts the agents that List would find with the filters of params; nil counts all. A server without that
 // endpoint (Letta Cloud does not document it) is asked for the list instead.
 func (s *AgentService) Count(ctx context.Context, params *AgentListParams, opts ...RequestOption) (int, error) {
 	p := copyOf(params)
-	if err := checkList("agents.count", p.Limit, p.Tags); err != nil {
-		return 0, err
+	if p.Limit < 0 {
+		return 0, invalid("agents.count", "limit is %d", p.Limit)
 	}
+	p.Tags = withoutRepeats(p.Tags)
 	p.Include, p.IncludeRelationships, p.After, p.Before, p.Limit, p.Order, p.OrderBy, p.SortBy, p.Ascending = []AgentInclude{}, nil, "", "", 0, "", "", "", false
-	n, err := do[int](ctx, s.core, call{method: http.MethodGet, path: "/v1/agents/count", query: &p}, opts)
+	n, err := do[int](ctx, s.core, request{op: Operation{"agents.count", http.MethodGet, "/v1/agents/count"}, query: &p}, opts)
 	var apiErr *APIError
 	if !errors.As(err, &apiErr) || !slices.Contains([]int{400, 404, 405, 422}, apiErr.StatusCode) {
 		return n, err
@@ -143,30 +143,27 @@ func (s *AgentService) Exists(ctx context.Context, params *AgentListParams, opts
 
 // ExportFile gets an agent as an agent file, in JSON.
 func (s *AgentService) ExportFile(ctx context.Context, id AgentID, params *AgentExportFileParams, opts ...RequestOption) ([]byte, error) {
-	return do[[]byte](ctx, s.core, call{method: http.MethodGet, path: "/v1/agents/{agent_id}/export", ids: []any{id}, query: params}, opts)
+	return do[[]byte](ctx, s.core, request{op: Operation{"agents.export_file", http.MethodGet, "/v1/agents/{agent_id}/export"}, ids: []any{id}, query: params}, opts)
 }
 
 // ImportFile makes agents from an agent file. The file is read whole before it is sent.
 func (s *AgentService) ImportFile(ctx context.Context, params *AgentImportFileParams, opts ...RequestOption) (*AgentImportFileResponse, error) {
-	if params == nil {
-		return nil, missing("agents.import_file")
-	}
-	if params.File == nil {
+	if params == nil || params.File == nil {
 		return nil, invalid("agents.import_file", "file is nil")
 	}
 	body, err := params.form()
 	if err != nil {
-		return nil, refusal{invalid("agents.import_file", "%w", err)}
+		return nil, invalid("agents.import_file", "%w", err)
 	}
-	op := call{method: http.MethodPost, path: "/v1/agents/import", body: body}
+	r := request{op: Operation{"agents.import_file", http.MethodPost, "/v1/agents/import"}, body: body}
 	if params.OverrideEmbeddingModel != "" {
-		op.header = http.Header{"X-Override-Embedding-Model": {params.OverrideEmbeddingModel}}
+		r.header = http.Header{"X-Override-Embedding-Model": {params.OverrideEmbeddingModel}}
 	}
-	return do[*AgentImportFileResponse](ctx, s.core, op, opts)
+	return do[*AgentImportFileResponse](ctx, s.core, r, opts)
 }
 
 // form writes the fields of params as they are in JSON, text without its quotes.
-func (v *AgentImportFileParams) form() (*form, error) {
+func (v *AgentImportFileParams) form() (*rawBody, error) {
 	data, err := marshal(v)
 	if err != nil {
 		return nil, err
@@ -201,12 +198,12 @@ func (v *AgentImportFileParams) form() (*form, error) {
 	if err = errors.Join(err, w.Close()); err != nil {
 		return nil, err
 	}
-	return &form{w.FormDataContentType(), buffer.Bytes()}, nil
+	return &rawBody{w.FormDataContentType(), buffer.Bytes()}, nil
 }
 
 // Recompile compiles the system prompt of an agent anew, from its current memory, and returns it.
 func (s *AgentService) Recompile(ctx context.Context, id AgentID, params *AgentRecompileParams, opts ...RequestOption) (string, error) {
-	return do[string](ctx, s.core, call{method: http.MethodPost, path: "/v1/agents/{agent_id}/recompile", ids: []any{id}, query: params}, opts)
+	return do[string](ctx, s.core, request{op: Operation{"agents.recompile", http.MethodPost, "/v1/agents/{agent_id}/recompile"}, ids: []any{id}, query: params}, opts)
 }
 
 // loaded is what a call asked to load. The older parameter uses other words.
@@ -246,6 +243,32 @@ func dropUnloaded(agents []*AgentState, include []AgentInclude) []*AgentState {
 		unload(include, AgentIncludeTools, &a.Tools)
 	}
 	return agents
+}
+
+// dropUnloadedForeign does the same for what Do has read.
+func dropUnloadedForeign(op Operation, query url.Values, out any) {
+	if op.Method != http.MethodGet {
+		return
+	}
+	include := make([]AgentInclude, 0, len(query["include"]))
+	for _, name := range query["include"] {
+		include = append(include, AgentInclude(name))
+	}
+	include = loaded(include, query["include_relationships"])
+	switch out := out.(type) {
+	case *AgentState:
+		dropUnloaded([]*AgentState{out}, include)
+	case **AgentState:
+		if *out != nil {
+			dropUnloaded([]*AgentState{*out}, include)
+		}
+	case *[]AgentState:
+		for i := range *out {
+			dropUnloaded([]*AgentState{&(*out)[i]}, include)
+		}
+	case *[]*AgentState:
+		dropUnloaded(slices.DeleteFunc(slices.Clone(*out), func(a *AgentState) bool { return a == nil }), include)
+	}
 }
 
 func unload[T any](include []AgentInclude, name AgentInclude, relation *[]T) {

@@ -2,19 +2,10 @@ package letta
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"iter"
 	"net/http"
-	"reflect"
-	"slices"
-	"sync"
-	"time"
 )
-
-const turnTimeout = 10 * time.Minute // of a turn that is answered as a whole, unless WithTimeout says otherwise
 
 // AgentMessageService is client.Agents.Messages: talking to an agent. Turns of one agent should not overlap: see
 // WithTurnLock.
@@ -27,8 +18,8 @@ func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *Ag
 	if err != nil {
 		return nil, err
 	}
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, body: body, turn: true}
-	return turn[*Turn](ctx, s.core, string(id), op, opts)
+	r := request{op: Operation{"agents.messages.create", http.MethodPost, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, body: body, turn: true}
+	return s.core.sendTurn(ctx, string(id), r, opts)
 }
 
 // Stream sends messages and gives the turn as it happens. It is sent once. A background turn is resumed when its
@@ -38,33 +29,26 @@ func (s *AgentMessageService) Stream(ctx context.Context, id AgentID, params *Ag
 	if err != nil {
 		return nil, err
 	}
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, body: body, turn: true}
-	return s.core.stream(ctx, string(id), op, params.Background, func(ctx context.Context, run RunID) {
-		_, _ = s.Cancel(ctx, id, &AgentMessageCancelParams{RunIDs: []RunID{run}}, withoutFields(opts)...)
+	r := request{op: Operation{"agents.messages.stream", http.MethodPost, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, body: body, turn: true}
+	r.stream = true
+	return s.core.stream(ctx, string(id), r, params.Background, func(ctx context.Context, run RunID, cfg *settings) {
+		_, _ = s.Cancel(ctx, id, &AgentMessageCancelParams{RunIDs: []RunID{run}}, cfg)
 	}, opts)
 }
 
 // CreateAsync sends messages and returns at once; Runs.Wait waits for the turn, Runs.Messages.List has its messages.
 func (s *AgentMessageService) CreateAsync(ctx context.Context, id AgentID, params *AgentMessageCreateAsyncParams, opts ...RequestOption) (*Run, error) {
-	if params == nil {
-		return nil, missing("agents.messages.create_async")
-	}
-	p := *params
+	p := copyOf(params)
 	var err error
 	if p.Messages, err = checkInput("agents.messages.create_async", p.Messages, p.Input); err != nil {
 		return nil, err
 	}
-	return do[*Run](ctx, s.core, call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages/async", ids: []any{id}, body: &p, turn: true}, opts)
+	return do[*Run](ctx, s.core, request{op: Operation{"agents.messages.create_async", http.MethodPost, "/v1/agents/{agent_id}/messages/async"}, ids: []any{id}, body: &p, turn: true}, opts)
 }
 
 // List gets one page of the agent's messages: by default the newest 100, oldest first.
 func (s *AgentMessageService) List(ctx context.Context, id AgentID, params *AgentMessageListParams, opts ...RequestOption) ([]Message, error) {
-	if params != nil {
-		if err := checkList("agents.messages.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/agents/{agent_id}/messages", ids: []any{id}, query: params}, opts)
+	return do[[]Message](ctx, s.core, request{op: Operation{"agents.messages.list", http.MethodGet, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, query: params}, opts)
 }
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
@@ -72,13 +56,13 @@ func (s *AgentMessageService) ListAll(ctx context.Context, id AgentID, params *A
 	p := copyOf(params)
 	types := p.IncludeReturnMessageTypes
 	p.IncludeReturnMessageTypes = nil // a server filters a page after its limit: an empty page would look like the end
-	return ofTypes(types, history(&p, func(p *AgentMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
+	return ofTypes(types, history("agents.messages.list_all", &p, func(p *AgentMessageListParams) (*Order, *MessageID, *MessageID) { return &p.Order, &p.After, &p.Before }, true,
 		func(p *AgentMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) }))
 }
 
 // Latest gets the newest n messages in one request, oldest first.
 func (s *AgentMessageService) Latest(ctx context.Context, id AgentID, n int, opts ...RequestOption) ([]Message, error) {
-	return latest(n, true, func() ([]Message, error) {
+	return latest("agents.messages.latest", n, true, func() ([]Message, error) {
 		return s.List(ctx, id, &AgentMessageListParams{Limit: n, Order: OrderDesc}, opts...)
 	})
 }
@@ -91,11 +75,11 @@ type AgentMessageCancelParams struct {
 // Cancel stops runs of the agent; the answer maps run ids to what became of them. A cancelled turn leaves no messages.
 // ErrNoActiveRun if there is nothing to stop, which not every server says.
 func (s *AgentMessageService) Cancel(ctx context.Context, id AgentID, params *AgentMessageCancelParams, opts ...RequestOption) (map[string]any, error) {
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/messages/cancel", ids: []any{id}}
+	r := request{op: Operation{"agents.messages.cancel", http.MethodPost, "/v1/agents/{agent_id}/messages/cancel"}, ids: []any{id}}
 	if params != nil {
-		op.body = params
+		r.body = params
 	}
-	return do[map[string]any](ctx, s.core, op, opts)
+	return do[map[string]any](ctx, s.core, r, opts)
 }
 
 // AgentMessageResetParams choose what is left after a reset.
@@ -106,7 +90,7 @@ type AgentMessageResetParams struct {
 // Reset empties the agent's context, but for the system message. 0.16.8 still lists the messages as history.
 func (s *AgentMessageService) Reset(ctx context.Context, id AgentID, params *AgentMessageResetParams, opts ...RequestOption) (*AgentState, error) {
 	p := copyOf(params)
-	agent, err := do[*AgentState](ctx, s.core, call{method: http.MethodPatch, path: "/v1/agents/{agent_id}/reset-messages", ids: []any{id}, body: &p}, opts)
+	agent, err := do[*AgentState](ctx, s.core, request{op: Operation{"agents.messages.reset", http.MethodPatch, "/v1/agents/{agent_id}/reset-messages"}, ids: []any{id}, body: &p}, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +106,8 @@ type AgentMessageCompactParams struct {
 // Compact summarises the older messages of the agent's context.
 func (s *AgentMessageService) Compact(ctx context.Context, id AgentID, params *AgentMessageCompactParams, opts ...RequestOption) (*CompactionResponse, error) {
 	p := copyOf(params)
-	op := call{method: http.MethodPost, path: "/v1/agents/{agent_id}/summarize", ids: []any{id}, body: &p, turn: true}
-	return do[*CompactionResponse](ctx, s.core, op, longer(opts))
+	r := request{op: Operation{"agents.messages.compact", http.MethodPost, "/v1/agents/{agent_id}/summarize"}, ids: []any{id}, body: &p, turn: true}
+	return do[*CompactionResponse](ctx, s.core, r, opts)
 }
 
 // CompactionResponse says what a compaction did.
@@ -131,149 +115,6 @@ type CompactionResponse struct {
 	Summary           string `json:"summary"`
 	NumMessagesBefore int    `json:"num_messages_before"`
 	NumMessagesAfter  int    `json:"num_messages_after"`
-}
-
-// turn sends op under the lock of its agent or conversation, if WithTurnLock asks for it.
-func turn[T any](ctx context.Context, c *core, key string, op call, opts []RequestOption) (T, error) {
-	release, err := c.lockTurn(ctx, key, opts)
-	if err != nil {
-		return *new(T), fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
-	}
-	defer release()
-	return do[T](ctx, c, op, longer(opts))
-}
-
-// longer puts the timeout of turns before the options of a call.
-func longer(opts []RequestOption) []RequestOption {
-	return append([]RequestOption{requestOption(func(c *config) error {
-		if !c.timeoutSet {
-			c.timeout = turnTimeout
-		}
-		return nil
-	})}, opts...)
-}
-
-func (c *core) lockTurn(ctx context.Context, key string, opts []RequestOption) (func(), error) {
-	cfg, err := c.configure(opts)
-	if err != nil || !cfg.turnLock {
-		return func() {}, err
-	}
-	if ctx == nil {
-		return nil, errors.New("the context is nil")
-	}
-	release, err := c.turns.lock(ctx, key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: another turn of %s goes on: %w", ErrNotSent, key, err)
-	}
-	return release, nil
-}
-
-// stream sends op and returns its stream, which holds the lock of the agent or conversation to its end.
-func (c *core) stream(ctx context.Context, key string, op call, background bool, cancel func(context.Context, RunID), opts []RequestOption) (*MessageStream, error) {
-	cfg, err := c.configure(opts)
-	if err != nil {
-		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
-	}
-	s := &MessageStream{core: c, opts: opts, pings: cfg.pings}
-	if background {
-		s.resume = streamRun
-	}
-	if cfg.cancelOnDone && cancel != nil {
-		s.abandon = func(ctx context.Context, run RunID) {
-			ctx, stop := context.WithTimeout(ctx, abandonTimeout)
-			defer stop()
-			cancel(ctx, run)
-		}
-	}
-	if s.release, err = c.lockTurn(ctx, key, opts); err != nil {
-		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
-	}
-	s.release = sync.OnceFunc(s.release)
-	if _, err := s.start(ctx, op); err != nil {
-		s.release()
-		return nil, err
-	}
-	return s, nil
-}
-
-// body is what is sent: the params with an otid in every message, and the fields that make the answer a stream or not.
-func (p *AgentMessageCreateParams) body(operation string, stream, conversation bool) (any, error) {
-	switch {
-	case p == nil:
-		return nil, missing(operation)
-	case p.AgentID != "" && !conversation:
-		return nil, invalid(operation, "agent_id is for the conversation default only")
-	case !stream && (p.Background || p.StreamTokens):
-		return nil, invalid(operation, "background and stream_tokens need Stream")
-	}
-	sent := *p
-	var err error
-	if sent.Messages, err = checkInput(operation, p.Messages, p.Input); err != nil {
-		return nil, err
-	}
-	type fields AgentMessageCreateParams
-	if !stream {
-		return &struct {
-			*fields
-			Streaming bool `json:"streaming"`
-		}{(*fields)(&sent), false}, nil
-	}
-	return &struct {
-		*fields
-		Streaming    bool `json:"streaming"`
-		IncludePings bool `json:"include_pings"`
-	}{(*fields)(&sent), true, true}, nil
-}
-
-// checkInput refuses what a server would, and returns copies of the messages with an otid each: a server that knows
-// it already does not store the message twice.
-func checkInput(operation string, messages []MessageInput, input Content) ([]MessageInput, error) {
-	hasInput := input.Text != "" || input.Parts != nil
-	switch {
-	case messages == nil && !hasInput, messages != nil && hasInput:
-		return nil, invalid(operation, "either messages or input is needed")
-	case messages == nil:
-		return nil, nil
-	case len(messages) == 0:
-		return nil, invalid(operation, "messages is empty")
-	}
-	messages = slices.Clone(messages)
-	for i, m := range messages {
-		if m == nil || reflect.ValueOf(m).IsNil() { // every variant is a pointer
-			return nil, invalid(operation, "messages[%d] is nil", i)
-		}
-		switch m := m.(type) {
-		case *MessageCreate:
-			if m.Role == "" {
-				return nil, invalid(operation, "messages[%d].role is empty", i)
-			}
-			if m.Content.Text == "" && len(m.Content.Parts) == 0 {
-				return nil, invalid(operation, "messages[%d].content is empty", i)
-			}
-			sent := *m
-			fillOtid(&sent.Otid)
-			messages[i] = &sent
-		case *ApprovalCreate:
-			sent := *m
-			fillOtid(&sent.Otid)
-			messages[i] = &sent
-		case *ToolReturnCreate:
-			sent := *m
-			fillOtid(&sent.Otid)
-			messages[i] = &sent
-		}
-	}
-	return messages, nil
-}
-
-func fillOtid(otid *string) {
-	if *otid != "" {
-		return
-	}
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	*otid = fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // ClientTool describes a tool that the caller runs.

@@ -299,7 +299,7 @@ func TestBadTurnsAreNotSent(t *testing.T) {
 			assert.ErrorContains(t, err, tt.words, "%s: %s", tt.name, name)
 			assert.ErrorContains(t, err, "letta: ", "%s: %s", tt.name, name)
 			if tt.params == nil {
-				assert.ErrorIs(t, err, letta.ErrInvalidParams, name)
+				assert.ErrorIs(t, err, letta.ErrInvalidArgument, name)
 			}
 		}
 	}
@@ -324,7 +324,7 @@ func TestBadTurnsAreNotSent(t *testing.T) {
 		require.ErrorContains(t, err, "agent_id")
 	}
 	_, err = m.RunTools(t.Context(), streamAgent, helloParams(), nil)
-	require.ErrorIs(t, err, letta.ErrInvalidParams)
+	require.ErrorIs(t, err, letta.ErrInvalidArgument)
 	_, err = m.Stream(t.Context(), streamAgent, helloParams(), nil)
 	require.ErrorContains(t, err, "option is nil")
 	require.Empty(t, requests)

@@ -14,47 +14,33 @@ type BlockService struct {
 
 // Create makes a block.
 func (s *BlockService) Create(ctx context.Context, params *BlockCreateParams, opts ...RequestOption) (*Block, error) {
-	if params == nil {
-		return nil, missing("blocks.create")
-	}
-	if params.Label == "" {
-		return nil, invalid("blocks.create", "label is empty")
-	}
-	return do[*Block](ctx, s.core, call{method: http.MethodPost, path: "/v1/blocks/", body: params}, opts)
+	return do[*Block](ctx, s.core, request{op: Operation{"blocks.create", http.MethodPost, "/v1/blocks/"}, body: params}, opts)
 }
 
 // Retrieve gets a block.
 func (s *BlockService) Retrieve(ctx context.Context, id BlockID, opts ...RequestOption) (*Block, error) {
-	return do[*Block](ctx, s.core, call{method: http.MethodGet, path: "/v1/blocks/{block_id}", ids: []any{id}}, opts)
+	return do[*Block](ctx, s.core, request{op: Operation{"blocks.retrieve", http.MethodGet, "/v1/blocks/{block_id}"}, ids: []any{id}}, opts)
 }
 
 // Update changes a block for every agent that has it.
 func (s *BlockService) Update(ctx context.Context, id BlockID, params *BlockUpdateParams, opts ...RequestOption) (*Block, error) {
-	if params == nil {
-		return nil, missing("blocks.update")
-	}
-	return do[*Block](ctx, s.core, call{method: http.MethodPatch, path: "/v1/blocks/{block_id}", ids: []any{id}, body: params}, opts)
+	return do[*Block](ctx, s.core, request{op: Operation{"blocks.update", http.MethodPatch, "/v1/blocks/{block_id}"}, ids: []any{id}, body: params}, opts)
 }
 
 // List gets one page of blocks, oldest first unless Order says otherwise.
 func (s *BlockService) List(ctx context.Context, params *BlockListParams, opts ...RequestOption) ([]*Block, error) {
-	if params != nil {
-		if err := checkList("blocks.list", params.Limit, params.Tags); err != nil {
-			return nil, err
-		}
-	}
-	return list[Block](ctx, s.core, call{method: http.MethodGet, path: "/v1/blocks/", query: params}, opts)
+	return do[[]*Block](ctx, s.core, request{op: Operation{"blocks.list", http.MethodGet, "/v1/blocks/"}, query: params}, opts)
 }
 
 // ListAll walks over all blocks, page by page.
 func (s *BlockService) ListAll(ctx context.Context, params *BlockListParams, opts ...RequestOption) iter.Seq2[*Block, error] {
-	return pages(params, copyOf(params).Limit, func(p *BlockListParams) ([]*Block, error) { return s.List(ctx, p, opts...) },
+	return pages("blocks.list_all", params, func(p *BlockListParams) ([]*Block, error) { return s.List(ctx, p, opts...) },
 		func(p *BlockListParams, b *Block) string { p.After = b.ID; return string(b.ID) })
 }
 
 // Delete removes a block, also from the agents that have it.
 func (s *BlockService) Delete(ctx context.Context, id BlockID, opts ...RequestOption) error {
-	return s.core.send(ctx, call{method: http.MethodDelete, path: "/v1/blocks/{block_id}", ids: []any{id}}, nil, opts)
+	return s.core.send(ctx, request{op: Operation{"blocks.delete", http.MethodDelete, "/v1/blocks/{block_id}"}, ids: []any{id}}, nil, opts)
 }
 
 // Block is a labelled piece of an agent's memory that is always in its context.
@@ -91,7 +77,7 @@ type Block struct {
 
 // BlockCreateParams describe a new block. Label and Value are required.
 type BlockCreateParams struct {
-	Label          string `json:"label"`
+	Label          string `json:"label" letta:"required"`
 	Value          string `json:"value"`
 	BaseTemplateID string `json:"base_template_id,omitzero"`
 	DeploymentID   string `json:"deployment_id,omitzero"`

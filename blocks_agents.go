@@ -11,20 +11,14 @@ type BlockAgentService struct{ core *core }
 
 // List gets one page of the agents that have the block, newest first.
 func (s *BlockAgentService) List(ctx context.Context, id BlockID, params *BlockAgentListParams, opts ...RequestOption) ([]*AgentState, error) {
-	var include []AgentInclude
-	if params != nil {
-		if err := checkList("blocks.agents.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-		include = loaded(params.Include, params.IncludeRelationships)
-	}
-	agents, err := list[AgentState](ctx, s.core, call{method: http.MethodGet, path: "/v1/blocks/{block_id}/agents", ids: []any{id}, query: params}, opts)
-	return dropUnloaded(agents, include), err
+	p := copyOf(params)
+	agents, err := do[[]*AgentState](ctx, s.core, request{op: Operation{"blocks.agents.list", http.MethodGet, "/v1/blocks/{block_id}/agents"}, ids: []any{id}, query: &p}, opts)
+	return dropUnloaded(agents, loaded(p.Include, p.IncludeRelationships)), err
 }
 
 // ListAll walks over all agents that have the block, page by page.
 func (s *BlockAgentService) ListAll(ctx context.Context, id BlockID, params *BlockAgentListParams, opts ...RequestOption) iter.Seq2[*AgentState, error] {
-	return pages(params, copyOf(params).Limit, func(p *BlockAgentListParams) ([]*AgentState, error) { return s.List(ctx, id, p, opts...) },
+	return pages("blocks.agents.list_all", params, func(p *BlockAgentListParams) ([]*AgentState, error) { return s.List(ctx, id, p, opts...) },
 		func(p *BlockAgentListParams, a *AgentState) string { p.After = a.ID; return string(a.ID) })
 }
 

@@ -1,12 +1,3 @@
-// Package letta is a client for Letta, the server of agents with memory: https://docs.letta.com.
-//
-//	client, err := letta.NewClient()                                           // Letta Cloud, key from LETTA_API_KEY
-//	client, err := letta.NewClient(letta.WithBaseURL("http://localhost:8283")) // a server of your own
-//
-//	agents, err := client.Agents.List(ctx, letta.Tags("user_1"))
-//
-// Names of methods, types and fields are those of Letta's own documentation. A failed request is an [*APIError];
-// what a list call did not ask the server to load is nil, not empty.
 package letta
 
 import (
@@ -18,13 +9,15 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
-	"slices"
+	"reflect"
 	"strings"
-	"time"
 
 	"github.com/google/go-querystring/query"
+
+	"github.com/letta-go/letta/internal/keyed"
 )
 
 // Version of this package, sent in the User-Agent.
@@ -42,14 +35,9 @@ const (
 	// differently: it loads every relation of every agent in a list and refuses some streams.
 	sdkVersionHeader = "X-Stainless-Package-Version"
 	sdkVersion       = "1.12.1" // of the official clients whose API this package speaks
-
-	defaultTimeout  = 60 * time.Second
-	defaultRetries  = 2
-	maxResponseSize = 256 << 20
-	maxErrorSize    = 1 << 20
 )
 
-// Client talks to one server. It is safe for concurrent use; make one and share it.
+// Client talks to one server. It is safe for concurrent use: make one and share it.
 type Client struct {
 	Agents        *AgentService
 	Blocks        *BlockService
@@ -65,64 +53,29 @@ type Client struct {
 
 // core is what the services share.
 type core struct {
-	base        string // without a trailing slash and without /v1
-	http        *http.Client
-	logger      *slog.Logger
-	defaults    config
-	maxResponse int64  // bytes of a body; a bound against a server that never stops, not a quota
-	keyNote     string // why the key of the environment was not used, for a 401
-	ensures     flights[*Ensured]
-	spoiled     spoiled
-	tagWriters  keyedLock[AgentID]
-	turns       keyedLock[string]
+	base     string // without a trailing slash and without /v1
+	http     *http.Client
+	ownHTTP  bool // not the caller's
+	logger   *slog.Logger
+	defaults settings
+	keyNote  string // why the key of the environment was not used, for a 401
+
+	maxResponse int64 // bytes of a body: a bound against a server that never stops, not a quota
+
+	ensures    keyed.Flights[*ensureResult]
+	ensureTags keyed.Locks[string]
+	tagEdits   keyed.Locks[AgentID]
+	turns      keyed.Locks[string]
 }
 
-// NewClient makes a client; it sends nothing. Without options it talks to Letta Cloud with the key in
-// LETTA_API_KEY, or to the server in LETTA_BASE_URL. Options win over the environment. A key from the environment
-// goes only to Letta Cloud or to the server that the environment names, never to one set in code.
+// NewClient makes a client. It sends nothing. Without options it talks to Letta Cloud with the key in LETTA_API_KEY, or to
+// the server in LETTA_BASE_URL. Options win over the environment. A key from the environment goes only to Letta Cloud or
+// to the server that the environment names, never to one set in code.
 func NewClient(opts ...ClientOption) (*Client, error) {
-	settings := clientConfig{config: newConfig(), http: &http.Client{Transport: defaultTransport()}, userAgent: userAgent}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, errors.New("letta: a client option is nil")
-		}
-		if err := opt.applyClient(&settings); err != nil {
-			return nil, fmt.Errorf("letta: %w", err)
-		}
-	}
-	c := &core{maxResponse: maxResponseSize, http: settings.http, logger: settings.logger, defaults: settings.config}
-	address, fromCode := settings.baseURL, settings.baseURL != ""
-	if !fromCode {
-		address = os.Getenv("LETTA_BASE_URL")
-	}
-	if address == "" {
-		address = CloudURL
-	}
-	var err error
-	if c.base, err = parseBaseURL(address); err != nil {
-		source := "WithBaseURL"
-		if !fromCode {
-			source = "LETTA_BASE_URL"
-		}
-		return nil, fmt.Errorf("letta: base URL (%s): %w", source, err)
-	}
-	if key := os.Getenv("LETTA_API_KEY"); key != "" && c.defaults.auth.header == nil {
-		if fromCode && c.base != CloudURL {
-			c.keyNote = "the key in LETTA_API_KEY was not sent, because the base URL is set in code: pass WithAPIKey"
-		} else if err := WithAPIKey(key).applyClient(&settings); err != nil {
-			return nil, fmt.Errorf("letta: LETTA_API_KEY: %w", err)
-		} else {
-			c.defaults.auth = settings.auth
-		}
-	}
-	if c.base == CloudURL && c.defaults.auth.header == nil {
-		return nil, errors.New("letta: Letta Cloud needs a key: set LETTA_API_KEY or pass WithAPIKey; for a server of your own pass WithBaseURL")
-	}
-	c.defaults.insecure = settings.insecureHTTP
-	if err := c.defaults.checkTransport(c.base); err != nil {
+	c, err := newCore(opts)
+	if err != nil {
 		return nil, fmt.Errorf("letta: %w", err)
 	}
-	c.defaults.header.Set("User-Agent", settings.userAgent)
 	return &Client{
 		Agents:        &AgentService{c, &AgentMessageService{c}},
 		Blocks:        &BlockService{c, &BlockAgentService{c}},
@@ -136,8 +89,48 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 	}, nil
 }
 
+func newCore(opts []ClientOption) (*core, error) {
+	settings := clientSettings{settings: defaultSettings(), userAgent: userAgent}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("a client option is nil")
+		}
+		if err := opt.applyClient(&settings); err != nil {
+			return nil, err
+		}
+	}
+	c := &core{maxResponse: maxResponseSize, http: settings.http, logger: settings.logger}
+	if c.http == nil {
+		c.http, c.ownHTTP = &http.Client{Transport: defaultTransport()}, true
+	}
+	address, source := settings.baseURL, "WithBaseURL"
+	if address == "" {
+		address, source = os.Getenv("LETTA_BASE_URL"), "LETTA_BASE_URL"
+	}
+	if address == "" {
+		address = CloudURL
+	}
+	var err error
+	if c.base, err = parseBaseURL(address); err != nil {
+		return nil, fmt.Errorf("base URL (%s): %w", source, err)
+	}
+	if key := os.Getenv("LETTA_API_KEY"); key != "" && settings.auth.header == nil {
+		if source == "WithBaseURL" && c.base != CloudURL {
+			c.keyNote = "the key in LETTA_API_KEY was not sent, because the base URL is set in code: pass WithAPIKey"
+		} else if err := WithAPIKey(key).applyClient(&settings); err != nil {
+			return nil, fmt.Errorf("LETTA_API_KEY: %w", err)
+		}
+	}
+	if c.base == CloudURL && settings.auth.header == nil {
+		return nil, errors.New("Letta Cloud needs a key: set LETTA_API_KEY or pass WithAPIKey; for a server of your own pass WithBaseURL") //nolint:revive,staticcheck // a name
+	}
+	c.defaults = settings.settings
+	c.defaults.header.Set("User-Agent", settings.userAgent)
+	return c, c.checkSecrecy(&c.defaults)
+}
+
 // defaultTransport has a pool of its own, with more idle connections to one host than net/http keeps. It has no
-// response-header timeout: an agent's turn may take minutes to its first byte; each call has its own timeout.
+// response-header timeout: an agent's turn may take minutes to its first byte, and each call has a timeout of its own.
 func defaultTransport() http.RoundTripper {
 	transport, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -148,21 +141,26 @@ func defaultTransport() http.RoundTripper {
 	return transport
 }
 
-// parseBaseURL gives scheme://host[/prefix]. Its errors hold no user info.
+// Close lets go of the idle connections of the client, which can be used again afterwards. The http.Client of
+// WithHTTPClient is left alone.
+func (c *Client) Close() {
+	if c.core.ownHTTP {
+		c.core.http.CloseIdleConnections()
+	}
+}
+
+// parseBaseURL gives scheme://host[/prefix]. Its errors show nothing of an address that cannot be parsed: people paste
+// keys into the wrong place.
 func parseBaseURL(address string) (string, error) {
-	u, err := url.Parse(strings.TrimSpace(address))
-	var urlErr *url.Error
+	address = strings.TrimSpace(address)
+	u, err := url.Parse(address)
 	switch {
-	case !strings.Contains(address, "://"):
-		return "", errors.New("it does not start with http:// or https://") // and may be a key: not shown
 	case strings.Contains(address, "@"):
 		return "", errors.New("it must not hold a user name or password: pass WithAPIKey or WithPassword")
-	case errors.As(err, &urlErr):
-		return "", urlErr.Err
+	case !strings.HasPrefix(strings.ToLower(address), "http://") && !strings.HasPrefix(strings.ToLower(address), "https://"):
+		return "", errors.New("it does not start with http:// or https://")
 	case err != nil:
-		return "", err
-	case u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("it does not start with http:// or https://") // and may be a key: not shown
+		return "", errors.New("it is not a URL such as https://letta.example.com:8283")
 	case u.Hostname() == "":
 		return "", errors.New("it has no host")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
@@ -172,86 +170,96 @@ func parseBaseURL(address string) (string, error) {
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	path = strings.TrimRight(strings.TrimSuffix(path, "/v1"), "/")
-	return u.Scheme + "://" + strings.ToLower(u.Host) + path, nil
+	host := url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Host)}
+	return host.String() + path, nil
 }
 
-// call is one operation of the API.
-type call struct {
-	method string
-	path   string // with the ids as {agent_id}
-	ids    []any  // typed ids, in the order of path
-	query  any    // a pointer to a struct with url tags, or url.Values
-	body   any    // encoded as JSON; *form and []byte are sent as they are
+// checkSecrecy refuses to send a secret in the clear to another machine.
+func (c *core) checkSecrecy(cfg *settings) error {
+	if cfg.insecureHTTP || cfg.auth.header == nil || !strings.HasPrefix(c.base, "http:") {
+		return nil
+	}
+	u, err := url.Parse(c.base)
+	if err != nil {
+		return err
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return fmt.Errorf("the key would travel in the clear to %s: use https, or allow it with WithInsecureHTTP", u.Hostname())
+	}
+	transport := c.http.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	if transport, ok := transport.(*http.Transport); ok && transport.Proxy != nil {
+		if proxy, err := transport.Proxy(&http.Request{URL: u}); err != nil || proxy != nil {
+			return errors.New("the key would travel in the clear through a proxy: leave this address out of the transport's Proxy, or allow it with WithInsecureHTTP")
+		}
+	}
+	return nil
+}
+
+// request is one call of an operation, as its method describes it.
+type request struct {
+	op     Operation
+	ids    []any // typed ids, in the order of the path template
+	query  any   // a pointer to a struct with url tags, or url.Values
+	body   any   // encoded as JSON; a *rawBody is sent as it is
 	header http.Header
 
-	foreign bool // body and answer are types of the caller: null is an answer, and the rules are those of encoding/json
-	turn    bool // repeated only if nothing was sent: a turn of an agent
+	turn    bool // part of an agent's turn: sent again only if nothing was sent
+	stream  bool // the answer is an event stream
+	foreign bool // body and answer are types of the caller: null is an answer, and encoding/json's rules hold
 }
 
-// form is a body that is not JSON.
-type form struct {
+// rawBody is a body that is not encoded by us.
+type rawBody struct {
 	contentType string
 	data        []byte
 }
 
-// list is do for a list of objects. A null among them is an error: dropped, it would make a page look short.
-func list[T any](ctx context.Context, c *core, op call, opts []RequestOption) ([]*T, error) {
-	rows, err := do[[]*T](ctx, c, op, opts)
-	if i := slices.Index(rows, nil); i >= 0 {
-		return nil, &DecodeError{Method: op.method, Path: op.path, StatusCode: http.StatusOK, Err: fmt.Errorf("row %d is null", i)}
-	}
-	return rows, err
-}
-
-// do sends one call and decodes its answer.
-func do[T any](ctx context.Context, c *core, op call, opts []RequestOption) (T, error) {
+// do sends one request and decodes its answer.
+func do[T any](ctx context.Context, c *core, r request, opts []RequestOption) (T, error) {
 	var out T
-	err := c.send(ctx, op, &out, opts)
-	if err != nil {
+	if err := c.send(ctx, r, &out, opts); err != nil {
 		return *new(T), err
 	}
 	return out, nil
 }
 
-// send is the one place that talks to the server: it builds the request from op and the options, hands it to
-// the retry loop, and decodes the answer into out (nil to drop it).
-func (c *core) send(ctx context.Context, op call, out any, opts []RequestOption) error {
-	cfg, err := c.configure(opts)
+// send is the one place that talks to the server and waits for a whole answer, which it decodes into out (nil to drop it).
+func (c *core) send(ctx context.Context, r request, out any, opts []RequestOption) error {
+	cfg, err := c.resolve(r, opts)
 	if err != nil {
-		return refusal{fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)}
+		return err
 	}
-	x, err := c.prepare(ctx, op, cfg)
+	ctx, cancel := cfg.bound(ctx, r)
+	defer cancel()
+	call, err := c.newCall(ctx, r, cfg)
 	if err != nil {
-		return fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
+		return err
 	}
-	if cfg.timeout > 0 {
-		var cancel context.CancelFunc
-		cause := fmt.Errorf("no answer within %v (WithTimeout): %w", cfg.timeout, context.DeadlineExceeded)
-		ctx, cancel = context.WithTimeoutCause(ctx, cfg.timeout, cause)
-		defer cancel()
+	if err := call.run(ctx); err != nil {
+		return err
 	}
-	resp, err := x.run(ctx)
-	if cfg.response != nil {
-		*cfg.response = x.response(resp)
-	}
-	if err != nil {
-		return x.fail(ctx, err)
-	}
-	return x.decode(resp, out, op.foreign)
+	return call.decode(out)
 }
 
-// prepare checks everything that can be checked before something is sent.
-func (c *core) prepare(ctx context.Context, op call, cfg *config) (*exchange, error) {
+// newCall checks everything that can be checked before something is sent.
+func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, error) {
+	subject := about(r.op.Name, r.ids...)
 	if ctx == nil {
-		return nil, refusal{errors.New("the context is nil")}
+		return nil, invalid(subject, "the context is nil")
 	}
-	path, err := expand(op.path, op.ids)
+	path, err := expand(r.op.PathTemplate, r.ids)
 	if err != nil {
-		return nil, err
+		return nil, invalid(r.op.Name, "%w", err) // without the ids, one of which is at fault
 	}
-	values, err := queryValues(op.query)
+	if err := errors.Join(validate(r.query, true), validate(r.body, false)); err != nil {
+		return nil, invalid(subject, "%w", err)
+	}
+	values, err := queryValues(r.query)
 	if err != nil {
-		return nil, err
+		return nil, invalid(subject, "%w", err)
 	}
 	for key, list := range cfg.query {
 		values[key] = list
@@ -261,44 +269,50 @@ func (c *core) prepare(ctx context.Context, op call, cfg *config) (*exchange, er
 		address += "?" + values.Encode()
 	}
 	header := cfg.header.Clone()
-	for key, list := range op.header {
+	for key, list := range r.header {
+		for _, value := range list {
+			if err := checkHeader(key, value); err != nil {
+				return nil, invalid(subject, "%w", err)
+			}
+		}
 		header[key] = list
 	}
-	body, contentType, err := cfg.encode(op.body, op.foreign)
+	body, contentType, err := cfg.encode(r.body, r.foreign)
 	if err != nil {
-		return nil, err
+		return nil, invalid(subject, "%w", err)
 	}
-	if contentType != "" {
-		header.Set("Content-Type", contentType)
+	setDefault(header, "Content-Type", contentType)
+	setDefault(header, "Accept", "application/json")
+	setDefault(header, sdkVersionHeader, sdkVersion)
+	setDefault(header, "User-Agent", userAgent)
+	if err := c.checkSecrecy(cfg); err != nil {
+		return nil, invalid(subject, "%w", err)
 	}
-	if header.Get("Accept") == "" {
-		header.Set("Accept", "application/json")
-	}
-	if header.Get(sdkVersionHeader) == "" {
-		header.Set(sdkVersionHeader, sdkVersion)
-	}
-	if header.Get("User-Agent") == "" {
-		header.Set("User-Agent", userAgent)
-	}
-	if err := cfg.checkTransport(c.base); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, notSent(subject, contextError(ctx))
 	}
 	if err := cfg.auth.apply(ctx, header); err != nil {
-		return nil, err
+		return nil, notSent(subject, err)
 	}
-	return &exchange{core: c, config: cfg, method: op.method, path: path, url: address, header: header, body: body, turn: op.turn}, nil
+	return &call{core: c, cfg: cfg, op: r.op, subject: subject, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}, nil
 }
 
-// expand puts escaped ids into a path.
+func setDefault(header http.Header, name, value string) {
+	if value != "" && header.Get(name) == "" {
+		header.Set(name, value)
+	}
+}
+
+// expand puts escaped ids into a path template.
 func expand(path string, ids []any) (string, error) {
 	for _, id := range ids {
 		start, end := strings.IndexByte(path, '{'), strings.IndexByte(path, '}')
 		name, text := path[start+1:end], fmt.Sprint(id)
 		switch {
 		case text == "":
-			return "", refusal{fmt.Errorf("%s is empty", name)}
+			return "", fmt.Errorf("%s is empty", name)
 		case text == "." || text == "..", strings.ContainsAny(text, `/\`):
-			return "", refusal{fmt.Errorf("%s %q is not an id", name, text)}
+			return "", fmt.Errorf("%s %q is not an id", name, text)
 		}
 		path = path[:start] + url.PathEscape(text) + path[end+1:]
 	}
@@ -316,16 +330,16 @@ func queryValues(params any) (url.Values, error) {
 }
 
 // encode gives the bytes of a body, with the fields of WithBodyField, and their content type.
-func (cfg *config) encode(body any, foreign bool) ([]byte, string, error) {
+func (s *settings) encode(body any, foreign bool) ([]byte, string, error) {
 	switch body := body.(type) {
 	case nil:
-		if cfg.callFields {
-			return nil, "", refusal{errors.New("WithBodyField: this call has no body")}
+		if s.callFields {
+			return nil, "", errors.New("WithBodyField: this operation has no body")
 		}
 		return nil, "", nil
-	case *form:
-		if cfg.callFields {
-			return nil, "", refusal{errors.New("WithBodyField: the body of this call is not JSON")}
+	case *rawBody:
+		if s.callFields {
+			return nil, "", errors.New("WithBodyField: the body of this operation is not JSON")
 		}
 		return body.data, body.contentType, nil
 	}
@@ -335,10 +349,10 @@ func (cfg *config) encode(body any, foreign bool) ([]byte, string, error) {
 	}
 	data, err := engine(body)
 	if err != nil {
-		return nil, "", refusal{fmt.Errorf("the parameters cannot be encoded: %w", err)}
+		return nil, "", fmt.Errorf("the params cannot be encoded: %w", err)
 	}
-	if len(cfg.fields) > 0 {
-		if data, err = cfg.addFields(data); err != nil {
+	if len(s.fields) > 0 {
+		if data, err = s.addFields(data); err != nil {
 			return nil, "", err
 		}
 	}
@@ -346,16 +360,16 @@ func (cfg *config) encode(body any, foreign bool) ([]byte, string, error) {
 }
 
 // decode turns a whole answer into out or an error.
-func (x *exchange) decode(resp *http.Response, out any, foreign bool) error {
-	body := x.answer
+func (c *call) decode(out any) error {
+	status, body := c.attempt.Response.StatusCode, c.attempt.Body
 	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return newRedirectError(x, resp)
-	case resp.StatusCode < 200 || resp.StatusCode >= 400:
-		if x.method == http.MethodDelete && resp.StatusCode == http.StatusNotFound && x.lost {
+	case status >= 300 && status < 400:
+		return c.redirectError()
+	case status < 200 || status >= 400:
+		if c.op.Method == http.MethodDelete && status == http.StatusNotFound && c.maybeDone {
 			return nil // an earlier attempt deleted it, and its answer was lost
 		}
-		return newAPIError(x, resp, body)
+		return c.apiError()
 	case out == nil:
 		return nil
 	}
@@ -363,7 +377,7 @@ func (x *exchange) decode(resp *http.Response, out any, foreign bool) error {
 	case *[]byte:
 		*out = body
 		return nil
-	case *string: // declared as text by some sources, sent as a JSON string by 0.16.8
+	case *string: // some sources call it text; Letta 0.16.8 sends a JSON string
 		if len(body) == 0 || body[0] != '"' {
 			*out = string(body)
 			return nil
@@ -373,38 +387,89 @@ func (x *exchange) decode(resp *http.Response, out any, foreign bool) error {
 	switch trimmed := bytes.TrimSpace(body); {
 	case len(trimmed) == 0:
 		err = io.ErrUnexpectedEOF
-	case foreign:
+	case c.foreign:
 		err = json.Unmarshal(body, out)
 	case string(trimmed) == "null":
 		err = errors.New("it is null")
 	default:
-		err = unmarshal(body, out)
+		if err = unmarshal(body, out); err == nil {
+			err = wellFormed(reflect.ValueOf(out).Elem())
+		}
 	}
 	if err != nil {
-		return newDecodeError(x, resp, body, err)
+		return c.decodeError(err)
 	}
 	return nil
 }
 
-// Do calls an endpoint that this package lacks. path is absolute, such as "/v1/agents/count", and may hold a
-// query; body is nil or encoded as JSON; out is nil, or a pointer to decode into (*[]byte takes the raw body).
-// Retries follow the method, as everywhere.
+// wellFormed finds what decodes without an error and still cannot be the answer: a list with a null, and a resource
+// without its id, such as an error that a proxy sends with the status 200.
+func wellFormed(v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.Slice:
+		if kind := v.Type().Elem().Kind(); kind != reflect.Pointer && kind != reflect.Interface {
+			return nil
+		}
+		for i := range v.Len() {
+			if v.Index(i).IsNil() {
+				return fmt.Errorf("row %d is null", i)
+			}
+			if err := wellFormed(v.Index(i)); err != nil {
+				return fmt.Errorf("row %d: %w", i, err)
+			}
+		}
+	case reflect.Pointer:
+		if turn, ok := v.Interface().(interface{ wellFormed() error }); ok {
+			return turn.wellFormed()
+		}
+		if v.Elem().Kind() != reflect.Struct || v.Elem().NumField() == 0 {
+			return nil
+		}
+		// The id is the first field of every resource that must have one.
+		if first := v.Type().Elem().Field(0); first.Tag.Get("json") == "id" && v.Elem().Field(0).Len() == 0 {
+			return errors.New("it has no id")
+		}
+	default:
+	}
+	return nil
+}
+
+// Do calls an endpoint that this package lacks. path is absolute, such as "/v1/agents/count", and may hold a query. body
+// is nil, bytes or a reader that are sent as they are, or a value that is encoded as JSON. out is nil, or a pointer to
+// decode into; *[]byte takes the body of the answer as it is. Retries follow the method, as everywhere.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...RequestOption) error {
+	method = strings.ToUpper(method)
+	op := Operation{method + " " + path, method, path}
 	u, err := url.Parse(path)
 	switch {
 	case err != nil, u.Scheme != "", u.Host != "", u.Fragment != "", !strings.HasPrefix(path, "/"):
-		return refusal{fmt.Errorf("letta: path %q must start with /v1/ and hold no host and no fragment", path)}
+		return invalid(method, "path %q must start with /v1/ and hold no host and no fragment", path)
 	case strings.Contains("/"+u.Path+"/", "/../"), strings.Contains("/"+u.Path+"/", "/./"):
-		return refusal{fmt.Errorf("letta: path %q must not hold dots as segments", path)}
+		return invalid(method, "path %q must not hold dots as segments", path)
 	}
+	op.Name, op.PathTemplate = method+" "+u.Path, u.EscapedPath()
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return refusal{fmt.Errorf("letta: query of path %q: %w", path, err)}
+		return invalid(op.Name, "the query cannot be parsed: %w", err)
+	}
+	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		return invalid(op.Name, "out must be a pointer or nil, not %T", out)
+	}
+	if reader, ok := body.(io.Reader); ok {
+		data, err := io.ReadAll(reader)
+		if err != nil {
+			return invalid(op.Name, "the body cannot be read: %w", err)
+		}
+		body = data
 	}
 	if data, ok := body.([]byte); ok {
-		body = &form{"application/json", data}
+		body = &rawBody{"application/json", data}
 	}
-	return c.core.send(ctx, call{method: strings.ToUpper(method), path: u.EscapedPath(), query: values, body: body, foreign: true}, out, opts)
+	if err := c.core.send(ctx, request{op: op, query: values, body: body, foreign: true}, out, opts); err != nil {
+		return err
+	}
+	dropUnloadedForeign(op, values, out)
+	return nil
 }
 
 // HealthResponse is the state of a server.
@@ -415,5 +480,5 @@ type HealthResponse struct {
 
 // Health asks the server for its version. It needs no key, so it says nothing about the key.
 func (c *Client) Health(ctx context.Context, opts ...RequestOption) (*HealthResponse, error) {
-	return do[*HealthResponse](ctx, c.core, call{method: http.MethodGet, path: "/v1/health/"}, opts)
+	return do[*HealthResponse](ctx, c.core, request{op: Operation{"health", http.MethodGet, "/v1/health/"}}, opts)
 }

@@ -182,7 +182,7 @@ func TestBaseURL(t *testing.T) {
 		{"ftp://h", "http://", ""},
 		{"https://", "host", ""},
 		{"https:///v1", "host", ""},
-		{"https://h:port", "port", ""},
+		{"https://h:sk-secret", "not a URL", "sk-secret"},
 		{"", "empty", ""},
 		{" ", "empty", ""},
 		{"https://app.letta.com", "https://api.letta.com", ""},
@@ -683,7 +683,7 @@ func TestRedirects(t *testing.T) {
 					letta.WithHeader("X-Location", tt.to), letta.WithResponse(&response))
 				var redirect *letta.RedirectError
 				require.ErrorAs(t, err, &redirect, name)
-				require.Equal(t, letta.RedirectError{Method: method, Path: "/v1/agents", StatusCode: status, To: tt.want}, *redirect, name)
+				require.Equal(t, []any{method + " /v1/agents", method, "/v1/agents", status, tt.want}, []any{redirect.Operation, redirect.Method, redirect.Path, redirect.StatusCode, redirect.To}, name)
 				require.ErrorContains(t, err, "base URL", name)
 				require.NotContains(t, err.Error(), "hidden", name)
 				require.Equal(t, status, response.StatusCode, name)
@@ -860,7 +860,7 @@ func TestTimeoutsAndCancels(t *testing.T) {
 	err := list(t.Context(), letta.WithTimeout(short))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "WithTimeout")
-	require.ErrorContains(t, err, "GET /v1/agents/")
+	require.ErrorContains(t, err, "letta: agents.list:")
 	var timeout interface{ Timeout() bool }
 	require.ErrorAs(t, err, &timeout)
 	require.True(t, timeout.Timeout())
@@ -908,12 +908,12 @@ func TestBadInput(t *testing.T) {
 		call       func() error
 	}
 	rows := []row{
-		{"nil create", "agents.create", letta.ErrInvalidParams, func() error { _, err := c.Agents.Create(ctx, nil); return err }},
-		{"nil update", "agents.update", letta.ErrInvalidParams, func() error { _, err := c.Agents.Update(ctx, "agent-1", nil); return err }},
-		{"nil import", "agents.import_file", letta.ErrInvalidParams, func() error { _, err := c.Agents.ImportFile(ctx, nil); return err }},
+		{"nil create", "agents.create", letta.ErrInvalidArgument, func() error { _, err := c.Agents.Create(ctx, nil); return err }},
+		{"nil update", "agents.update", letta.ErrInvalidArgument, func() error { _, err := c.Agents.Update(ctx, "agent-1", nil); return err }},
+		{"nil import", "agents.import_file", letta.ErrInvalidArgument, func() error { _, err := c.Agents.ImportFile(ctx, nil); return err }},
 		{"nil file", "file", nil, func() error { _, err := c.Agents.ImportFile(ctx, &letta.AgentImportFileParams{}); return err }},
-		{"nil ensure", "agents.ensure", letta.ErrInvalidParams, func() error { _, err := c.Agents.Ensure(ctx, []string{"a"}, nil); return err }},
-		{"nil block", "blocks.create", letta.ErrInvalidParams, func() error { _, err := c.Blocks.Create(ctx, nil); return err }},
+		{"nil ensure", "agents.ensure", letta.ErrInvalidArgument, func() error { _, err := c.Agents.Ensure(ctx, []string{"a"}, nil); return err }},
+		{"nil block", "blocks.create", letta.ErrInvalidArgument, func() error { _, err := c.Blocks.Create(ctx, nil); return err }},
 		{"block label", "label", nil, func() error { _, err := c.Blocks.Create(ctx, &letta.BlockCreateParams{}); return err }},
 		{"limit", "limit", nil, func() error { _, err := c.Agents.List(ctx, &letta.AgentListParams{Limit: -1}); return err }},
 		{"count limit", "limit", nil, func() error { _, err := c.Agents.Count(ctx, &letta.AgentListParams{Limit: -1}); return err }},
@@ -1009,7 +1009,7 @@ func TestBadInput(t *testing.T) {
 	for _, tt := range rows {
 		err := tt.call()
 		require.ErrorContains(t, err, tt.want, tt.name)
-		require.True(t, errors.Is(err, letta.ErrInvalidParams) || err == letta.ErrInvalidTags, tt.name)
+		require.True(t, errors.Is(err, letta.ErrInvalidArgument) || err == letta.ErrInvalidTags, tt.name)
 		if tt.is != nil {
 			require.ErrorIs(t, err, tt.is, tt.name)
 		}

@@ -30,49 +30,35 @@ func checkDefault(operation string, id ConversationID, agent AgentID) error {
 
 // Create begins a conversation with an agent.
 func (s *ConversationService) Create(ctx context.Context, params *ConversationCreateParams, opts ...RequestOption) (*Conversation, error) {
-	if params == nil {
-		return nil, missing("conversations.create")
-	}
-	if params.AgentID == "" {
-		return nil, invalid("conversations.create", "agent_id is empty")
-	}
-	query := url.Values{"agent_id": {string(params.AgentID)}}
-	return do[*Conversation](ctx, s.core, call{method: http.MethodPost, path: "/v1/conversations/", query: query, body: params}, opts)
+	query := url.Values{"agent_id": {string(copyOf(params).AgentID)}}
+	return do[*Conversation](ctx, s.core, request{op: Operation{"conversations.create", http.MethodPost, "/v1/conversations/"}, query: query, body: params}, opts)
 }
 
 // Retrieve gets a conversation.
 func (s *ConversationService) Retrieve(ctx context.Context, id ConversationID, opts ...RequestOption) (*Conversation, error) {
-	return do[*Conversation](ctx, s.core, call{method: http.MethodGet, path: "/v1/conversations/{conversation_id}", ids: []any{id}}, opts)
+	return do[*Conversation](ctx, s.core, request{op: Operation{"conversations.retrieve", http.MethodGet, "/v1/conversations/{conversation_id}"}, ids: []any{id}}, opts)
 }
 
 // Update changes the fields that are set.
 func (s *ConversationService) Update(ctx context.Context, id ConversationID, params *ConversationUpdateParams, opts ...RequestOption) (*Conversation, error) {
-	if params == nil {
-		return nil, missing("conversations.update")
-	}
-	return do[*Conversation](ctx, s.core, call{method: http.MethodPatch, path: "/v1/conversations/{conversation_id}", ids: []any{id}, body: params}, opts)
+	return do[*Conversation](ctx, s.core, request{op: Operation{"conversations.update", http.MethodPatch, "/v1/conversations/{conversation_id}"}, ids: []any{id}, body: params}, opts)
 }
 
 // List gets one page of conversations, newest first; of all agents, unless params name one.
 func (s *ConversationService) List(ctx context.Context, params *ConversationListParams, opts ...RequestOption) ([]*Conversation, error) {
-	if params != nil {
-		if err := checkList("conversations.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return list[Conversation](ctx, s.core, call{method: http.MethodGet, path: "/v1/conversations/", query: params}, opts)
+	return do[[]*Conversation](ctx, s.core, request{op: Operation{"conversations.list", http.MethodGet, "/v1/conversations/"}, query: params}, opts)
 }
 
 // ListAll walks over all conversations, page by page. 0.16.8 leaves out conversations that were created in the same
 // microsecond as the last of a page.
 func (s *ConversationService) ListAll(ctx context.Context, params *ConversationListParams, opts ...RequestOption) iter.Seq2[*Conversation, error] {
-	return pages(params, copyOf(params).Limit, func(p *ConversationListParams) ([]*Conversation, error) { return s.List(ctx, p, opts...) },
+	return pages("conversations.list_all", params, func(p *ConversationListParams) ([]*Conversation, error) { return s.List(ctx, p, opts...) },
 		func(p *ConversationListParams, c *Conversation) string { p.After = c.ID; return string(c.ID) })
 }
 
 // Delete removes a conversation.
 func (s *ConversationService) Delete(ctx context.Context, id ConversationID, opts ...RequestOption) error {
-	return s.core.send(ctx, call{method: http.MethodDelete, path: "/v1/conversations/{conversation_id}", ids: []any{id}}, nil, opts)
+	return s.core.send(ctx, request{op: Operation{"conversations.delete", http.MethodDelete, "/v1/conversations/{conversation_id}"}, ids: []any{id}}, nil, opts)
 }
 
 // Cancel stops the runs of the conversation; the answer maps run ids to what became of them. A cancelled turn leaves no
@@ -82,7 +68,7 @@ func (s *ConversationService) Cancel(ctx context.Context, id ConversationID, par
 	if err := checkDefault("conversations.cancel", id, p.AgentID); err != nil {
 		return nil, err
 	}
-	return do[map[string]any](ctx, s.core, call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/cancel", ids: []any{id}, query: &p}, opts)
+	return do[map[string]any](ctx, s.core, request{op: Operation{"conversations.cancel", http.MethodPost, "/v1/conversations/{conversation_id}/cancel"}, ids: []any{id}, query: &p}, opts)
 }
 
 // Fork begins a conversation with the messages of another, which keep their ids.
@@ -91,7 +77,7 @@ func (s *ConversationService) Fork(ctx context.Context, id ConversationID, param
 	if err := checkDefault("conversations.fork", id, p.AgentID); err != nil {
 		return nil, err
 	}
-	return do[*Conversation](ctx, s.core, call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/fork", ids: []any{id}, query: &p}, opts)
+	return do[*Conversation](ctx, s.core, request{op: Operation{"conversations.fork", http.MethodPost, "/v1/conversations/{conversation_id}/fork"}, ids: []any{id}, query: &p}, opts)
 }
 
 // Recompile compiles the system prompt of the conversation anew, from the agent's current memory, and returns it.
@@ -100,11 +86,11 @@ func (s *ConversationService) Recompile(ctx context.Context, id ConversationID, 
 	if err := checkDefault("conversations.recompile", id, p.AgentID); err != nil {
 		return "", err
 	}
-	op := call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/recompile", ids: []any{id}, body: &p}
+	r := request{op: Operation{"conversations.recompile", http.MethodPost, "/v1/conversations/{conversation_id}/recompile"}, ids: []any{id}, body: &p}
 	if p.DryRun {
-		op.query = url.Values{"dry_run": {"true"}}
+		r.query = url.Values{"dry_run": {"true"}}
 	}
-	return do[string](ctx, s.core, op, opts)
+	return do[string](ctx, s.core, r, opts)
 }
 
 // Conversation is a thread of messages with an agent.
@@ -138,7 +124,7 @@ func (v *Conversation) withoutMethods() any {
 // ConversationCreateParams describe a new conversation. AgentID is required. 0.16.8 ignores ContextWindowLimit,
 // Description and Hidden.
 type ConversationCreateParams struct {
-	AgentID AgentID `json:"-" url:"agent_id"`
+	AgentID AgentID `json:"-" url:"agent_id" letta:"required"`
 	// ContextWindowLimit is in tokens.
 	ContextWindowLimit int    `json:"context_window_limit,omitzero"`
 	Description        string `json:"description,omitzero"`

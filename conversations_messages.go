@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -16,57 +15,47 @@ type ConversationMessageService struct{ core *core }
 // sent once: after an error that leaves open whether it arrived, look at the conversation's messages. 0.16.8 leaves the
 // run of such a turn in the state created, so that Runs.Wait would not end.
 func (s *ConversationMessageService) Create(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*Turn, error) {
-	op, key, err := conversationTurn("conversations.messages.create", id, params, false)
+	r, key, err := conversationTurn("conversations.messages.create", id, params, false)
 	if err != nil {
 		return nil, err
 	}
-	return turn[*Turn](ctx, s.core, key, op, opts)
+	return s.core.sendTurn(ctx, key, r, opts)
 }
 
 // Stream sends messages and gives the turn as it happens. It is sent once. A background turn is resumed when its
 // connection is lost. ErrBusy if another streamed turn of the conversation goes on; the stream of that turn, if the
 // messages have its otid.
 func (s *ConversationMessageService) Stream(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*MessageStream, error) {
-	op, key, err := conversationTurn("conversations.messages.stream", id, params, true)
+	r, key, err := conversationTurn("conversations.messages.stream", id, params, true)
 	if err != nil {
 		return nil, err
 	}
 	agent := params.AgentID
-	return s.core.stream(ctx, key, op, params.Background, func(ctx context.Context, run RunID) {
-		opts := withoutFields(opts)
+	return s.core.stream(ctx, key, r, params.Background, func(ctx context.Context, run RunID, cfg *settings) {
 		if id == defaultConversation { // all turns of the agent would stop with it
 			agents := AgentMessageService{s.core}
-			_, _ = agents.Cancel(ctx, agent, &AgentMessageCancelParams{RunIDs: []RunID{run}}, opts...)
+			_, _ = agents.Cancel(ctx, agent, &AgentMessageCancelParams{RunIDs: []RunID{run}}, cfg)
 			return
 		}
 		conversations := ConversationService{core: s.core}
-		_, _ = conversations.Cancel(ctx, id, nil, opts...)
+		_, _ = conversations.Cancel(ctx, id, nil, cfg)
 	}, opts)
 }
 
-// withoutFields are the options of a call for another call, whose body is not that of the first.
-func withoutFields(opts []RequestOption) []RequestOption {
-	return append(slices.Clip(opts), requestOption(func(c *config) error {
-		clear(c.fields)
-		c.callFields = false
-		return nil
-	}))
-}
-
 // conversationTurn is the call of a turn, and the key of its lock: the conversation "default" shares that of its agent.
-func conversationTurn(operation string, id ConversationID, params *ConversationMessageCreateParams, stream bool) (op call, key string, err error) {
+func conversationTurn(operation string, id ConversationID, params *ConversationMessageCreateParams, stream bool) (r request, key string, err error) {
 	body, err := params.body(operation, stream, true)
 	if err == nil {
 		err = checkDefault(operation, id, params.AgentID)
 	}
 	if err != nil {
-		return call{}, "", err
+		return request{}, "", err
 	}
 	key = string(id)
 	if id == defaultConversation {
 		key = string(params.AgentID)
 	}
-	return call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/messages", ids: []any{id}, body: body, turn: true}, key, nil
+	return request{op: Operation{operation, http.MethodPost, "/v1/conversations/{conversation_id}/messages"}, ids: []any{id}, body: body, turn: true, stream: stream}, key, nil
 }
 
 // Resume gives the events of a background turn that has begun before: that of a run or of an otid, or else the active
@@ -78,21 +67,17 @@ func (s *ConversationMessageService) Resume(ctx context.Context, id Conversation
 			return nil, err
 		}
 	}
-	op := call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/stream", ids: []any{id}, turn: true}
-	return s.core.attach(ctx, op, &p, p.RunID, opts)
+	r := request{op: Operation{"conversations.messages.stream", http.MethodPost, "/v1/conversations/{conversation_id}/stream"}, ids: []any{id}, turn: true}
+	return s.core.attach(ctx, r, &p, p.RunID, opts)
 }
 
 // List gets one page of the conversation's messages: by default the newest 100, newest first; of "default" oldest first.
 func (s *ConversationMessageService) List(ctx context.Context, id ConversationID, params *ConversationMessageListParams, opts ...RequestOption) ([]Message, error) {
 	p := copyOf(params)
-	err := checkList("conversations.messages.list", p.Limit, nil)
-	if err == nil {
-		err = checkDefault("conversations.messages.list", id, p.AgentID)
-	}
-	if err != nil {
+	if err := checkDefault("conversations.messages.list", id, p.AgentID); err != nil {
 		return nil, err
 	}
-	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/conversations/{conversation_id}/messages", ids: []any{id}, query: &p}, opts)
+	return do[[]Message](ctx, s.core, request{op: Operation{"conversations.messages.list", http.MethodGet, "/v1/conversations/{conversation_id}/messages"}, ids: []any{id}, query: &p}, opts)
 }
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
@@ -100,7 +85,7 @@ func (s *ConversationMessageService) ListAll(ctx context.Context, id Conversatio
 	p := copyOf(params)
 	types := p.IncludeReturnMessageTypes
 	p.IncludeReturnMessageTypes = nil
-	return ofTypes(types, history(&p, (*ConversationMessageListParams).cursors, oldestFirst(id),
+	return ofTypes(types, history("conversations.messages.list_all", &p, (*ConversationMessageListParams).cursors, oldestFirst(id),
 		func(p *ConversationMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) }))
 }
 
@@ -117,7 +102,7 @@ func oldestFirst(id ConversationID) bool {
 // Latest gets the newest n messages in one request, oldest first. Of the conversation "default", Agents.Messages.Latest
 // gets them.
 func (s *ConversationMessageService) Latest(ctx context.Context, id ConversationID, n int, opts ...RequestOption) ([]Message, error) {
-	return latest(n, oldestFirst(id), func() ([]Message, error) {
+	return latest("conversations.messages.latest", n, oldestFirst(id), func() ([]Message, error) {
 		return s.List(ctx, id, &ConversationMessageListParams{Limit: n, Order: OrderDesc}, opts...)
 	})
 }
@@ -128,8 +113,8 @@ func (s *ConversationMessageService) Compact(ctx context.Context, id Conversatio
 	if err := checkDefault("conversations.messages.compact", id, p.AgentID); err != nil {
 		return nil, err
 	}
-	op := call{method: http.MethodPost, path: "/v1/conversations/{conversation_id}/compact", ids: []any{id}, body: &p, turn: true}
-	return do[*CompactionResponse](ctx, s.core, op, longer(opts))
+	r := request{op: Operation{"conversations.messages.compact", http.MethodPost, "/v1/conversations/{conversation_id}/compact"}, ids: []any{id}, body: &p, turn: true}
+	return do[*CompactionResponse](ctx, s.core, r, opts)
 }
 
 // ConversationMessageCreateParams are what to send in a conversation, and how to answer.

@@ -2,6 +2,7 @@ package letta
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -229,7 +230,8 @@ func clearFields(params reflect.Value, names []string) {
 		return
 	}
 	for i := range params.Elem().NumField() {
-		if name, _, _ := strings.Cut(params.Elem().Type().Field(i).Tag.Get("json"), ","); slices.Contains(names, name) {
+		tag := params.Elem().Type().Field(i).Tag
+		if name, _, _ := strings.Cut(cmp.Or(tag.Get("json"), tag.Get("url")), ","); slices.Contains(names, name) {
 			params.Elem().Field(i).SetZero()
 		}
 	}
@@ -244,7 +246,7 @@ func TestRefusedBeforeSending(t *testing.T) {
 	for want, call := range map[string]func() error{
 		"conversations.create: agent_id is empty":                                 func() error { _, err := c.Conversations.Create(ctx, &ConversationCreateParams{}); return err },
 		"conversations.create: the params are nil":                                func() error { _, err := c.Conversations.Create(ctx, nil); return err },
-		"conversations.update: the params are nil":                                func() error { _, err := c.Conversations.Update(ctx, "conv-1", nil); return err },
+		"conversations.update conv-1: the params are nil":                         func() error { _, err := c.Conversations.Update(ctx, "conv-1", nil); return err },
 		"conversations.cancel: the conversation default needs agent_id":           func() error { _, err := c.Conversations.Cancel(ctx, "default", nil); return err },
 		"conversations.fork: the conversation default needs agent_id":             func() error { _, err := c.Conversations.Fork(ctx, "default", nil); return err },
 		"conversations.recompile: the conversation default needs agent_id":        func() error { _, err := c.Conversations.Recompile(ctx, "default", nil); return err },
@@ -254,19 +256,19 @@ func TestRefusedBeforeSending(t *testing.T) {
 		"conversations.messages.resume: the conversation default needs agent_id":  func() error { _, err := c.Conversations.Messages.Resume(ctx, "default", nil); return err },
 		"conversations.messages.list: the conversation default needs agent_id":    func() error { _, err := c.Conversations.Messages.Latest(ctx, "default", 3); return err },
 		"conversations.messages.compact: the conversation default needs agent_id": func() error { _, err := c.Conversations.Messages.Compact(ctx, "default", nil); return err },
-		"conversations.messages.list: limit is -1": func() error {
+		"conversations.messages.list conv-1: limit is -1": func() error {
 			_, err := c.Conversations.Messages.List(ctx, "conv-1", &ConversationMessageListParams{Limit: -1})
 			return err
 		},
-		"messages.search: the params are nil":                                       func() error { _, err := c.Messages.Search(ctx, nil); return err },
-		"steps.feedback.create: the params are nil":                                 func() error { _, err := c.Steps.Feedback.Create(ctx, "step-1", nil); return err },
-		"steps.list: invalid tags: tags[0] is blank":                                func() error { _, err := c.Steps.List(ctx, &StepListParams{Tags: []string{" "}}); return err },
-		"POST /v1/runs/{run_id}/stream: run_id is empty":                            func() error { _, err := c.Runs.Stream(ctx, "", 0); return err },
-		"POST /v1/conversations/{conversation_id}/stream: conversation_id is empty": func() error { _, err := c.Conversations.Messages.Resume(ctx, "", nil); return err },
+		"messages.search: the params are nil":                     func() error { _, err := c.Messages.Search(ctx, nil); return err },
+		"steps.feedback.create step-1: the params are nil":        func() error { _, err := c.Steps.Feedback.Create(ctx, "step-1", nil); return err },
+		"steps.list: invalid tags: tags[0] is blank":              func() error { _, err := c.Steps.List(ctx, &StepListParams{Tags: []string{" "}}); return err },
+		"runs.messages.stream: run_id is empty":                   func() error { _, err := c.Runs.Stream(ctx, "", 0); return err },
+		"conversations.messages.stream: conversation_id is empty": func() error { _, err := c.Conversations.Messages.Resume(ctx, "", nil); return err },
 	} {
 		err := call()
 		require.EqualError(t, err, "letta: "+want)
-		require.ErrorIs(t, err, ErrInvalidParams)
+		require.ErrorIs(t, err, ErrInvalidArgument)
 	}
 }
 

@@ -263,3 +263,16 @@ func rawOr(raw stdjson.RawMessage, what string) ([]byte, error) {
 	}
 	return raw, nil
 }
+
+// cloneAgent makes a copy that shares nothing with a.
+func cloneAgent(a *AgentState) *AgentState {
+	data, err := json.Marshal(a, jsontext.AllowInvalidUTF8(true))
+	clone := new(AgentState)
+	if err == nil {
+		err = unmarshal(data, clone)
+	}
+	if err != nil {
+		*clone = *a // what came from a server can be written again, so this does not happen
+	}
+	return clone
+}

@@ -193,7 +193,7 @@ func FuzzErrorBody(f *testing.F) {
 			f.Add([]byte(x.Body))
 		}
 	}
-	f.Fuzz(func(t *testing.T, data []byte) { parseErrorBody(data) })
+	f.Fuzz(func(t *testing.T, data []byte) { parseProblem(422, data) })
 }
 
 // agentList is a list of 50 agents of about 1 MB: the recorded answer of agents.create, 50 times.

@@ -13,17 +13,12 @@ type MessageService struct{ core *core }
 
 // Retrieve gets what is stored as one message, which may be several here, with the same ID.
 func (s *MessageService) Retrieve(ctx context.Context, id MessageID, opts ...RequestOption) ([]Message, error) {
-	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/messages/{message_id}", ids: []any{id}}, opts)
+	return do[[]Message](ctx, s.core, request{op: Operation{"messages.retrieve", http.MethodGet, "/v1/messages/{message_id}"}, ids: []any{id}}, opts)
 }
 
 // List gets one page of messages: by default the newest 100, oldest first.
 func (s *MessageService) List(ctx context.Context, params *MessageListParams, opts ...RequestOption) ([]Message, error) {
-	if params != nil {
-		if err := checkList("messages.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/messages/", query: params}, opts)
+	return do[[]Message](ctx, s.core, request{op: Operation{"messages.list", http.MethodGet, "/v1/messages/"}, query: params}, opts)
 }
 
 // ListAll walks over all messages, page by page: oldest first, or newest first if Order is OrderDesc.
@@ -31,7 +26,7 @@ func (s *MessageService) ListAll(ctx context.Context, params *MessageListParams,
 	p := copyOf(params)
 	types := p.IncludeReturnMessageTypes
 	p.IncludeReturnMessageTypes = nil
-	return ofTypes(types, history(&p, (*MessageListParams).cursors, true,
+	return ofTypes(types, history("messages.list_all", &p, (*MessageListParams).cursors, true,
 		func(p *MessageListParams) ([]Message, error) { return s.List(ctx, p, opts...) }))
 }
 
@@ -57,10 +52,7 @@ func ofTypes(types []MessageType, all iter.Seq2[Message, error]) iter.Seq2[Messa
 // Search finds messages by their words or their meaning, the best first. A server of your own answers 400 unless it
 // embeds messages.
 func (s *MessageService) Search(ctx context.Context, params *MessageSearchParams, opts ...RequestOption) ([]*MessageSearchResult, error) {
-	if params == nil {
-		return nil, missing("messages.search")
-	}
-	return list[MessageSearchResult](ctx, s.core, call{method: http.MethodPost, path: "/v1/messages/search", body: params}, opts)
+	return do[[]*MessageSearchResult](ctx, s.core, request{op: Operation{"messages.search", http.MethodPost, "/v1/messages/search"}, body: params}, opts)
 }
 
 // MessageListParams filter and page messages.
@@ -77,7 +69,7 @@ type MessageListParams struct {
 
 // MessageSearchParams say what to search for. Query is required.
 type MessageSearchParams struct {
-	Query          string         `json:"query"`
+	Query          string         `json:"query" letta:"required"`
 	AgentID        AgentID        `json:"agent_id,omitzero"`
 	ConversationID ConversationID `json:"conversation_id,omitzero"`
 	EndDate        time.Time      `json:"end_date,omitzero"`

@@ -13,7 +13,7 @@ type ModelService struct {
 
 // List gets all models.
 func (s *ModelService) List(ctx context.Context, params *ModelListParams, opts ...RequestOption) ([]*Model, error) {
-	return list[Model](ctx, s.core, call{method: http.MethodGet, path: "/v1/models/", query: params}, opts)
+	return do[[]*Model](ctx, s.core, request{op: Operation{"models.list", http.MethodGet, "/v1/models/"}, query: params}, opts)
 }
 
 // ModelListParams filter models.

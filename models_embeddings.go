@@ -10,7 +10,7 @@ type ModelEmbeddingService struct{ core *core }
 
 // List gets all embedding models.
 func (s *ModelEmbeddingService) List(ctx context.Context, opts ...RequestOption) ([]*EmbeddingModel, error) {
-	return list[EmbeddingModel](ctx, s.core, call{method: http.MethodGet, path: "/v1/models/embedding"}, opts)
+	return do[[]*EmbeddingModel](ctx, s.core, request{op: Operation{"models.embeddings.list", http.MethodGet, "/v1/models/embedding"}}, opts)
 }
 
 // EmbeddingModel is an embedding model. Handle is what AgentCreateParams.Embedding takes.

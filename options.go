@@ -8,95 +8,176 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
+const (
+	defaultTimeout     = 60 * time.Second
+	turnTimeout        = 10 * time.Minute // of a turn that is answered as a whole, unless WithTimeout says otherwise
+	defaultIdleTimeout = 90 * time.Second // Letta 0.16.8 sends a ping after 20 s of silence
+	defaultRetries     = 2
+	maxResponseSize    = 256 << 20
+	maxErrorSize       = 1 << 20 // of what an error keeps of a body
+)
+
 // ClientOption changes how a client is made. Every RequestOption is one too.
-type ClientOption interface{ applyClient(*clientConfig) error }
+type ClientOption interface{ applyClient(*clientSettings) error }
 
 // RequestOption changes one call, or, given to NewClient, all calls. The call's option wins over the client's.
 type RequestOption interface {
 	ClientOption
-	applyRequest(*config) error
+	applyRequest(*settings) error
 }
 
-// clientConfig is what NewClient collects.
-type clientConfig struct {
-	config
-	baseURL      string
-	http         *http.Client
-	logger       *slog.Logger
-	userAgent    string
+// clientSettings is what NewClient collects.
+type clientSettings struct {
+	settings
+	baseURL   string
+	http      *http.Client
+	logger    *slog.Logger
+	userAgent string
+}
+
+// settings is what the options of one call come to. They are resolved once, at the public method, and passed down from
+// there: a *settings is itself an option, which replaces everything before it.
+type settings struct {
+	auth         auth
+	header       http.Header
+	query        url.Values
+	fields       map[string]json.RawMessage // of WithBodyField
+	timeout      time.Duration              // 0: none
+	timeoutSet   bool                       // by an option
+	maxRetries   int
+	response     *Response
 	insecureHTTP bool
-}
 
-// config holds the settings of one call.
-type config struct {
-	auth       auth
-	header     http.Header
-	query      url.Values
-	fields     map[string]json.RawMessage // of WithBodyField
-	callFields bool                       // some of them were given for this call
-	timeout    time.Duration
-	timeoutSet bool // by an option
-	maxRetries int
-	response   *Response
-	insecure   bool
+	deleteDuplicate bool // of Ensure
 
 	idleTimeout  time.Duration // of streams
-	maxEvent     int
+	maxEvent     int           // bytes
 	pings        bool
 	turnLock     bool
 	cancelOnDone bool
+
+	// What was given for this call, not for the client, and is a mistake on another kind of operation.
+	callFields                             bool
+	streamOption, turnOption, ensureOption string // its name
 }
 
-func newConfig() config {
-	return config{header: http.Header{}, query: url.Values{}, fields: map[string]json.RawMessage{}, timeout: defaultTimeout, maxRetries: defaultRetries, idleTimeout: defaultIdleTimeout}
+func defaultSettings() settings {
+	return settings{header: http.Header{}, query: url.Values{}, fields: map[string]json.RawMessage{}, timeout: defaultTimeout, maxRetries: defaultRetries, idleTimeout: defaultIdleTimeout}
 }
 
-// configure gives the client's settings with those of one call on top; nothing is shared between calls.
-func (c *core) configure(opts []RequestOption) (*config, error) {
-	cfg := c.defaults
-	cfg.header, cfg.query, cfg.fields = cfg.header.Clone(), maps.Clone(cfg.query), maps.Clone(cfg.fields)
-	cfg.callFields = false
+// clone shares no map with s.
+func (s settings) clone() settings {
+	s.header, s.query, s.fields = s.header.Clone(), maps.Clone(s.query), maps.Clone(s.fields)
+	return s
+}
+
+func (s *settings) applyClient(*clientSettings) error { return errors.New("settings are for calls") }
+
+func (s *settings) applyRequest(c *settings) error {
+	*c = s.clone()
+	return nil
+}
+
+// accepts are the kinds of options that only some methods take. Given to another, they are mistakes that would go unnoticed.
+type accepts struct{ streams, turns, ensure bool }
+
+// resolve gives the client's settings with the options of one call on top.
+func (c *core) resolve(r request, opts []RequestOption) (*settings, error) {
+	return c.resolveFor(r.op.Name, accepts{streams: r.stream, turns: r.turn}, opts, r.ids...)
+}
+
+// resolveFor is resolve for a method that is made of several operations.
+func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption, ids ...any) (*settings, error) {
+	cfg := c.defaults.clone()
+	cfg.callFields, cfg.streamOption, cfg.turnOption, cfg.ensureOption = false, "", "", ""
 	for _, opt := range opts {
 		if opt == nil {
-			return nil, errors.New("a request option is nil")
+			return nil, invalid(about(operation, ids...), "a request option is nil")
 		}
 		if err := opt.applyRequest(&cfg); err != nil {
-			return nil, err
+			return nil, invalid(about(operation, ids...), "%w", err)
 		}
 	}
+	switch {
+	case cfg.streamOption != "" && !takes.streams:
+		return nil, invalid(about(operation, ids...), "%s is for streams", cfg.streamOption)
+	case cfg.turnOption != "" && !takes.turns:
+		return nil, invalid(about(operation, ids...), "%s is for turns", cfg.turnOption)
+	case cfg.ensureOption != "" && !takes.ensure:
+		return nil, invalid(about(operation, ids...), "%s is for Agents.Ensure", cfg.ensureOption)
+	}
+	cfg.streamOption, cfg.turnOption, cfg.ensureOption = "", "", ""
 	return &cfg, nil
 }
 
-type clientOption func(*clientConfig) error
+// followUp are the settings for another operation on the way of the same call: its body is not that of the first, and it
+// has no say in what the caller reads of the answer.
+func (s *settings) followUp() *settings {
+	next := s.clone()
+	clear(next.fields)
+	next.callFields, next.response = false, nil
+	return &next
+}
 
-func (o clientOption) applyClient(c *clientConfig) error { return o(c) }
+// bound is ctx with the timeout of a call.
+func (s *settings) bound(ctx context.Context, r request) (context.Context, context.CancelFunc) {
+	timeout := s.timeout
+	if r.turn && !s.timeoutSet {
+		timeout = turnTimeout
+	}
+	if timeout <= 0 || r.stream || ctx == nil {
+		return ctx, func() {}
+	}
+	cause := fmt.Errorf("no answer within %v (WithTimeout): %w", timeout, context.DeadlineExceeded)
+	return context.WithTimeoutCause(ctx, timeout, cause)
+}
 
-type requestOption func(*config) error
+// boundAll is bound for what is made of several operations, which then have no timeout each.
+func (s *settings) boundAll(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := s.bound(ctx, request{})
+	s.timeout, s.timeoutSet = 0, true
+	return ctx, cancel
+}
 
-func (o requestOption) applyClient(c *clientConfig) error { return o(&c.config) }
-func (o requestOption) applyRequest(c *config) error      { return o(c) }
+type clientOption func(*clientSettings) error
+
+func (o clientOption) applyClient(c *clientSettings) error { return o(c) }
+
+type requestOption func(*settings) error
+
+func (o requestOption) applyClient(c *clientSettings) error { return o(&c.settings) }
+func (o requestOption) applyRequest(c *settings) error      { return o(c) }
 
 // callOption makes no sense for all calls of a client.
-type callOption func(*config) error
-
-func (o callOption) applyClient(*clientConfig) error {
-	return errors.New("WithResponse is for one call, not for a client")
+type callOption struct {
+	name  string
+	apply func(*settings) error
 }
-func (o callOption) applyRequest(c *config) error { return o(c) }
+
+func (o callOption) applyClient(*clientSettings) error {
+	return errors.New(o.name + " is for one call, not for a client")
+}
+func (o callOption) applyRequest(c *settings) error { return o.apply(c) }
+
+// streamOption is for streams; given for a call of another kind, it is a mistake that would go unnoticed.
+func streamOption(name string, apply func(*settings) error) RequestOption {
+	return requestOption(func(c *settings) error {
+		c.streamOption = name
+		return apply(c)
+	})
+}
 
 // WithBaseURL sets the server: https://host, with or without /v1, a path prefix or a slash at the end. A key is
 // sent over plain http only to this machine; see WithInsecureHTTP.
 func WithBaseURL(address string) ClientOption {
-	return clientOption(func(c *clientConfig) error {
+	return clientOption(func(c *clientSettings) error {
 		if strings.TrimSpace(address) == "" {
 			return errors.New("WithBaseURL: the address is empty")
 		}
@@ -108,7 +189,7 @@ func WithBaseURL(address string) ClientOption {
 // WithHTTPClient uses a client's transport, timeout and cookies. The client is copied, not changed; redirects
 // are never followed.
 func WithHTTPClient(client *http.Client) ClientOption {
-	return clientOption(func(c *clientConfig) error {
+	return clientOption(func(c *clientSettings) error {
 		if client == nil {
 			return errors.New("WithHTTPClient: the client is nil")
 		}
@@ -121,7 +202,7 @@ func WithHTTPClient(client *http.Client) ClientOption {
 // WithLogger logs each attempt at level Debug, failed ones at Warn: method, path, status, attempt, duration,
 // request id. Never a key, a body, a query or a tag.
 func WithLogger(logger *slog.Logger) ClientOption {
-	return clientOption(func(c *clientConfig) error {
+	return clientOption(func(c *clientSettings) error {
 		c.logger = logger
 		return nil
 	})
@@ -129,7 +210,7 @@ func WithLogger(logger *slog.Logger) ClientOption {
 
 // WithUserAgent puts the name of your program in front of the User-Agent.
 func WithUserAgent(name string) ClientOption {
-	return clientOption(func(c *clientConfig) error {
+	return clientOption(func(c *clientSettings) error {
 		if err := checkHeader("User-Agent", name); err != nil {
 			return fmt.Errorf("WithUserAgent: %w", err)
 		}
@@ -140,17 +221,37 @@ func WithUserAgent(name string) ClientOption {
 
 // WithInsecureHTTP allows a key to be sent over plain http to another machine.
 func WithInsecureHTTP() ClientOption {
-	return clientOption(func(c *clientConfig) error {
+	return clientOption(func(c *clientSettings) error {
 		c.insecureHTTP = true
 		return nil
 	})
 }
 
-// auth sets the headers that carry a secret. The secret lives in a closure, where fmt and debug printers of
-// structs do not look.
+// auth sets the headers that carry a secret. The secret lives in a closure, where fmt and debug printers of structs do not
+// look.
 type auth struct {
 	header func(context.Context) (map[string]string, error)
-	id     string // tells two of them apart without revealing the secret
+	made   *int // tells one from another
+}
+
+func newAuth(header func(context.Context) (map[string]string, error)) auth {
+	return auth{header, new(int)}
+}
+
+// identity tells on whose behalf a call is made, without revealing the secret: the client's, or the owner of the key that
+// was given for the call.
+func (s *settings) identity(ctx context.Context, c *core) (string, error) {
+	if s.auth.made == c.defaults.auth.made {
+		return "the client's", nil
+	}
+	if s.auth.header == nil {
+		return "nobody's", nil
+	}
+	set, err := s.auth.header(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, set))), nil
 }
 
 func (a auth) apply(ctx context.Context, header http.Header) error {
@@ -167,45 +268,39 @@ func (a auth) apply(ctx context.Context, header http.Header) error {
 	return nil
 }
 
-func fixedAuth(secret string, headers map[string]string) auth {
-	return auth{
-		header: func(context.Context) (map[string]string, error) { return headers, nil },
-		id:     fmt.Sprintf("%x", sha256.Sum256([]byte(secret))),
-	}
+func fixedAuth(headers map[string]string) auth {
+	return newAuth(func(context.Context) (map[string]string, error) { return headers, nil })
 }
 
 // WithAPIKey sends the key as a bearer token.
 func WithAPIKey(key string) RequestOption {
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		if err := checkSecret(key); err != nil {
 			return fmt.Errorf("WithAPIKey: %w", err)
 		}
-		c.auth = fixedAuth(key, map[string]string{"Authorization": "Bearer " + key})
+		c.auth = fixedAuth(map[string]string{"Authorization": "Bearer " + key})
 		return nil
 	})
 }
 
 // WithPassword is for a self-hosted server with a password. It sends both headers that such servers read.
 func WithPassword(password string) RequestOption {
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		if err := checkSecret(password); err != nil {
 			return fmt.Errorf("WithPassword: %w", err)
 		}
-		c.auth = fixedAuth(password, map[string]string{"Authorization": "Bearer " + password, "X-BARE-PASSWORD": "password " + password})
+		c.auth = fixedAuth(map[string]string{"Authorization": "Bearer " + password, "X-BARE-PASSWORD": "password " + password})
 		return nil
 	})
 }
 
-var tokenSources atomic.Int64
-
 // WithTokenSource asks for a bearer token before each call, for keys that change.
 func WithTokenSource(source func(context.Context) (string, error)) RequestOption {
-	id := fmt.Sprint("source ", tokenSources.Add(1)) // two closures of one function are two sources
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		if source == nil {
 			return errors.New("WithTokenSource: the source is nil")
 		}
-		c.auth = auth{id: id, header: func(ctx context.Context) (map[string]string, error) {
+		c.auth = newAuth(func(ctx context.Context) (map[string]string, error) {
 			token, err := source(ctx)
 			if err == nil {
 				err = checkSecret(token)
@@ -214,7 +309,7 @@ func WithTokenSource(source func(context.Context) (string, error)) RequestOption
 				return nil, fmt.Errorf("token source: %w", err)
 			}
 			return map[string]string{"Authorization": "Bearer " + token}, nil
-		}}
+		})
 		return nil
 	})
 }
@@ -231,7 +326,7 @@ func WithProjectID(id string) RequestOption {
 }
 
 func projectOption(option, name, other, value string) RequestOption {
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		if strings.TrimSpace(value) == "" {
 			return errors.New(option + ": the project is empty")
 		}
@@ -240,18 +335,20 @@ func projectOption(option, name, other, value string) RequestOption {
 	})
 }
 
-// WithHeader sets a header. Authorization replaces the key.
+// WithHeader sets a header. Authorization replaces the key; with an empty value, no key is sent.
 func WithHeader(name, value string) RequestOption {
-	return requestOption(func(c *config) error { return setHeader(c, "WithHeader", name, value) })
+	return requestOption(func(c *settings) error { return setHeader(c, "WithHeader", name, value) })
 }
 
-func setHeader(c *config, option, name, value string) error {
+func setHeader(c *settings, option, name, value string) error {
 	if err := checkHeader(name, value); err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
 	switch name = http.CanonicalHeaderKey(name); {
-	case (name == "Authorization" || name == "X-Bare-Password") && value != "":
-		c.auth = fixedAuth(value, map[string]string{name: value})
+	case name == "Authorization" || name == "X-Bare-Password":
+		if c.auth = fixedAuth(map[string]string{name: value}); value == "" {
+			c.auth = auth{made: new(int)}
+		}
 	case name == "Idempotency-Key" || name == "X-Idempotency-Key":
 		// By its usual name, net/http takes it for a licence to send a POST twice.
 		c.header[strings.ToLower(name)] = []string{value}
@@ -263,7 +360,7 @@ func setHeader(c *config, option, name, value string) error {
 
 // WithQuery sets a query parameter that the params of a call lack. Several values repeat the key.
 func WithQuery(key string, values ...string) RequestOption {
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		if key == "" {
 			return errors.New("WithQuery: the key is empty")
 		}
@@ -274,7 +371,7 @@ func WithQuery(key string, values ...string) RequestOption {
 
 // WithBodyField sets a field of the JSON body that the params of a call lack. A nil value is null.
 func WithBodyField(name string, value any) RequestOption {
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		data, err := marshalForeign(value)
 		if err == nil && name == "" {
 			err = errors.New("the name is empty")
@@ -287,19 +384,20 @@ func WithBodyField(name string, value any) RequestOption {
 	})
 }
 
-func (cfg *config) addFields(body []byte) ([]byte, error) {
+func (s *settings) addFields(body []byte) ([]byte, error) {
 	object := map[string]json.RawMessage{}
 	if err := unmarshal(body, &object); err != nil {
-		return nil, refusal{errors.New("WithBodyField: the body of this call is not a JSON object")}
+		return nil, errors.New("WithBodyField: the body of this operation is not a JSON object")
 	}
-	maps.Copy(object, cfg.fields)
+	maps.Copy(object, s.fields)
 	return marshal(object)
 }
 
-// WithTimeout bounds a call with all its retries; 0 removes the bound. Default 60 s, for a whole turn 10 minutes. Of a
-// stream it bounds the wait for the headers only; see WithIdleTimeout.
+// WithTimeout bounds a call with all its retries; 0 removes the bound. The default is 60 s, for a whole turn 10 minutes. Ensure,
+// AddTags and their kind are bounded as a whole, ListAll page by page. Of a stream it bounds the wait for the headers only:
+// see WithIdleTimeout.
 func WithTimeout(d time.Duration) RequestOption {
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		if d < 0 {
 			return errors.New("WithTimeout: the duration is negative")
 		}
@@ -311,7 +409,7 @@ func WithTimeout(d time.Duration) RequestOption {
 // WithIdleTimeout ends a stream that is silent for so long, with ErrStreamIdle; 0 never does. Default 90 s: a server
 // sends a ping after 20 s of silence. A stream has no total timeout but its context.
 func WithIdleTimeout(d time.Duration) RequestOption {
-	return requestOption(func(c *config) error {
+	return streamOption("WithIdleTimeout", func(c *settings) error {
 		if d < 0 {
 			return errors.New("WithIdleTimeout: the duration is negative")
 		}
@@ -322,7 +420,7 @@ func WithIdleTimeout(d time.Duration) RequestOption {
 
 // WithMaxEvent bounds one event of a stream, in bytes; default 32 MiB.
 func WithMaxEvent(bytes int) RequestOption {
-	return requestOption(func(c *config) error {
+	return streamOption("WithMaxEvent", func(c *settings) error {
 		if bytes < 1 {
 			return errors.New("WithMaxEvent: the bound must be positive")
 		}
@@ -333,37 +431,36 @@ func WithMaxEvent(bytes int) RequestOption {
 
 // WithPings makes a stream show the server's pings.
 func WithPings() RequestOption {
-	return requestOption(func(c *config) error { c.pings = true; return nil })
+	return streamOption("WithPings", func(c *settings) error { c.pings = true; return nil })
+}
+
+// WithDeleteOwnDuplicate is for Agents.Ensure: when an older agent with the tags appears while this call creates one, such as
+// that of another process, the agent of this call is deleted again. Agents that others have made are never deleted.
+func WithDeleteOwnDuplicate() RequestOption {
+	return callOption{"WithDeleteOwnDuplicate", func(c *settings) error {
+		c.deleteDuplicate, c.ensureOption = true, "WithDeleteOwnDuplicate"
+		return nil
+	}}
 }
 
 // WithTurnLock makes turns of one agent, or of one conversation, wait for each other in this client, within their
 // context. A stream holds the lock until it is read to its end or closed; a turn that is left early goes on at the server
 // without the lock, unless WithCancelOnDone stops it. Turns of different agents never wait.
 func WithTurnLock() RequestOption {
-	return requestOption(func(c *config) error { c.turnLock = true; return nil })
+	return requestOption(func(c *settings) error { c.turnLock, c.turnOption = true, "WithTurnLock"; return nil })
 }
 
 // WithCancelOnDone stops the run at the server when its stream ends before the turn does: the context ended, the loop was
 // left, Close was called, the connection was lost for good. Before the server has named the run it cannot be stopped:
 // Stream then waits for that, 10 s at most, although the context has ended. Without the option the turn goes on.
 func WithCancelOnDone() RequestOption {
-	return requestOption(func(c *config) error { c.cancelOnDone = true; return nil })
-}
-
-// headersWithin shortens the wait for headers.
-func headersWithin(d time.Duration) RequestOption {
-	return requestOption(func(c *config) error {
-		if c.timeout == 0 || c.timeout > d {
-			c.timeout = d
-		}
-		return nil
-	})
+	return streamOption("WithCancelOnDone", func(c *settings) error { c.cancelOnDone = true; return nil })
 }
 
 // WithMaxRetries sets how often a call that may be repeated is repeated; default 2. No setting makes a POST be
 // sent again once it may have reached the server.
 func WithMaxRetries(n int) RequestOption {
-	return requestOption(func(c *config) error {
+	return requestOption(func(c *settings) error {
 		if n < 0 {
 			return errors.New("WithMaxRetries: the number is negative")
 		}
@@ -384,30 +481,14 @@ type Response struct {
 // WithResponse fills r when the call returns, with or without an error. Where a method makes several calls, the
 // last one counts.
 func WithResponse(r *Response) RequestOption {
-	return callOption(func(c *config) error {
+	return callOption{"WithResponse", func(c *settings) error {
 		if r == nil {
 			return errors.New("WithResponse: the response is nil")
 		}
 		*r = Response{}
 		c.response = r
 		return nil
-	})
-}
-
-// checkTransport refuses to send a secret in the clear to another machine.
-func (cfg *config) checkTransport(base string) error {
-	if cfg.insecure || !strings.HasPrefix(base, "http:") || cfg.auth.header == nil {
-		return nil
-	}
-	u, err := url.Parse(base)
-	if err != nil {
-		return err
-	}
-	host := u.Hostname()
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("the key would travel in the clear to %s: use https, or allow it by WithInsecureHTTP", host)
+	}}
 }
 
 func checkSecret(secret string) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/letta-go/letta/internal/apispec"
+	"github.com/letta-go/letta/internal/attempt"
 )
 
 // undocumented are the fields that servers send and the API's documents lack (recorded/README of the facts).
@@ -209,7 +210,7 @@ func TestRecordedStreams(t *testing.T) {
 		}
 		streams++
 		t.Run(x.Name, func(t *testing.T) {
-			stream, err := (&MessageStream{core: c.core}).start(t.Context(), call{method: http.MethodPost, path: "/" + x.Name})
+			stream, err := (&MessageStream{core: c.core, cfg: &c.core.defaults}).start(t.Context(), request{op: Operation{x.Name, http.MethodPost, "/" + x.Name}})
 			require.NoError(t, err)
 			for m, err := range stream.Events() {
 				if err == nil {
@@ -265,9 +266,10 @@ func TestRecordedErrors(t *testing.T) {
 			for name, value := range x.Header {
 				header.Set(name, value)
 			}
-			resp := &http.Response{StatusCode: x.Status, Header: header}
-			ex := &exchange{core: &core{}, config: &config{}, method: x.Method, path: x.Path, attempts: 1}
-			err := newAPIError(ex, resp, x.Body)
+			err := (&call{
+				core: &core{}, op: Operation{Method: x.Method}, path: x.Path, attempts: 1, problem: parseProblem(x.Status, x.Body),
+				attempt: &attempt.Attempt{Response: &http.Response{StatusCode: x.Status, Header: header}, Body: x.Body},
+			}).apiError()
 			assert.True(t, err.Message != "" || len(err.Fields) > 0, "no words of the server in %s", x.Body)
 			assert.False(t, repr.MatchString(err.Message), "a printed list in %s", err.Message)
 			assert.NotContains(t, err.Error(), "\n")

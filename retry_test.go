@@ -539,7 +539,7 @@ func TestConnectionsOfA5xxAreNotReused(t *testing.T) {
 		}},
 		"dialer with it": {false, func(*server) *http.Client { return dialing(t) }},
 	} {
-		for _, body := range []string{`{"detail":"An unknown error occurred"}`, "", strings.Repeat(" ", 100<<10)} {
+		for _, body := range []string{`{"detail":"An unknown error occurred"}`, "", `{"detail":"` + strings.Repeat("x", 100<<10) + `"}`} {
 			t.Run(fmt.Sprintf("%s, %d bytes", name, len(body)), func(t *testing.T) {
 				t.Parallel()
 				srv := unstarted(t, func(w http.ResponseWriter, r *http.Request) {
@@ -663,7 +663,7 @@ func TestErrorShapes(t *testing.T) {
 	}{
 		{
 			name: "text", status: 404, body: `{"detail":"Agent not found"}`, is: []error{letta.ErrNotFound},
-			text: []string{"letta: PATCH /v1/agents/agent-1: 404 Not Found: Agent not found"}, want: letta.APIError{Message: "Agent not found"},
+			text: []string{"letta: agents.update agent-1: 404 Not Found: Agent not found"}, want: letta.APIError{Message: "Agent not found"},
 		},
 		{
 			name: "object", status: 409, is: []error{letta.ErrConflict, letta.ErrPendingApproval}, text: []string{"waits for you"},
@@ -738,7 +738,7 @@ func TestErrorShapes(t *testing.T) {
 		},
 		{name: "page without title", status: 503, is: []error{letta.ErrServer}, body: "<h1>Down</h1>\n<p>Sorry</p>", text: []string{"Down Sorry"}, want: letta.APIError{Message: "Down Sorry (not from a Letta server)"}},
 		{name: "plain text", status: 400, is: []error{letta.ErrBadRequest}, body: "no\nway", text: []string{"no way"}, want: letta.APIError{Message: "no\nway"}},
-		{name: "empty", status: 500, is: []error{letta.ErrServer}, text: []string{"letta: PATCH /v1/agents/agent-1: 500 Internal Server Error"}},
+		{name: "empty", status: 500, is: []error{letta.ErrServer}, text: []string{"letta: agents.update agent-1: 500 Internal Server Error"}},
 		{name: "null", status: 500, body: "null", is: []error{letta.ErrServer}},
 		{name: "other JSON", status: 418, body: `{"a":[1,{}],"detail":7,"error":[]}`},
 	} {
@@ -757,7 +757,7 @@ func TestErrorShapes(t *testing.T) {
 				}
 				require.Equal(t, want, errors.Is(wrapped, sentinel), sentinel)
 			}
-			for _, part := range append(tt.text, "PATCH", "req-9", strconv.Itoa(tt.status)) {
+			for _, part := range append(tt.text, "agents.update agent-1", "req-9", strconv.Itoa(tt.status)) {
 				require.Contains(t, err.Error(), part)
 			}
 			require.NotContains(t, err.Error(), "\n")

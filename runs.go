@@ -1,7 +1,6 @@
 package letta
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"net/http"
@@ -17,8 +16,8 @@ type RunService struct {
 	Usage    *RunUsageService
 }
 
-func retrieveRun(id RunID) call {
-	return call{method: http.MethodGet, path: "/v1/runs/{run_id}", ids: []any{id}}
+func retrieveRun(id RunID) request {
+	return request{op: Operation{"runs.retrieve", http.MethodGet, "/v1/runs/{run_id}"}, ids: []any{id}}
 }
 
 // Retrieve gets a run.
@@ -28,17 +27,12 @@ func (s *RunService) Retrieve(ctx context.Context, id RunID, opts ...RequestOpti
 
 // List gets one page of runs, newest first.
 func (s *RunService) List(ctx context.Context, params *RunListParams, opts ...RequestOption) ([]*Run, error) {
-	if params != nil {
-		if err := checkList("runs.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return list[Run](ctx, s.core, call{method: http.MethodGet, path: "/v1/runs/", query: params}, opts)
+	return do[[]*Run](ctx, s.core, request{op: Operation{"runs.list", http.MethodGet, "/v1/runs/"}, query: params}, opts)
 }
 
 // ListAll walks over all runs, page by page.
 func (s *RunService) ListAll(ctx context.Context, params *RunListParams, opts ...RequestOption) iter.Seq2[*Run, error] {
-	return pages(params, cmp.Or(copyOf(params).Limit, 100), func(p *RunListParams) ([]*Run, error) { return s.List(ctx, p, opts...) },
+	return pages("runs.list_all", params, func(p *RunListParams) ([]*Run, error) { return s.List(ctx, p, opts...) },
 		func(p *RunListParams, r *Run) string { p.Before = r.ID; return string(r.ID) })
 }
 
@@ -63,7 +57,7 @@ func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) 
 		}
 		switch {
 		case ctx != nil && ctx.Err() != nil && status != "":
-			return nil, invalid("runs.wait", "run %s is %s: %w", id, status, contextError(ctx))
+			return nil, fail(about("runs.wait", id), "the run is %s: %w", status, contextError(ctx))
 		case err != nil:
 			return nil, err
 		}

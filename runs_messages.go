@@ -2,7 +2,6 @@ package letta
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"net/http"
 )
@@ -12,17 +11,12 @@ type RunMessageService struct{ core *core }
 
 // List gets one page of the run's messages, oldest first.
 func (s *RunMessageService) List(ctx context.Context, id RunID, params *RunMessageListParams, opts ...RequestOption) ([]Message, error) {
-	if params != nil {
-		if err := checkList("runs.messages.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/runs/{run_id}/messages", ids: []any{id}, query: params}, opts)
+	return do[[]Message](ctx, s.core, request{op: Operation{"runs.messages.list", http.MethodGet, "/v1/runs/{run_id}/messages"}, ids: []any{id}, query: params}, opts)
 }
 
 // ListAll walks over all messages of the run, page by page: oldest first, or newest first if Order is OrderDesc.
 func (s *RunMessageService) ListAll(ctx context.Context, id RunID, params *RunMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
-	return history(params, (*RunMessageListParams).cursors, false,
+	return history("runs.messages.list_all", params, (*RunMessageListParams).cursors, false,
 		func(p *RunMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) })
 }
 
@@ -36,30 +30,30 @@ func (s *RunMessageService) Stream(ctx context.Context, id RunID, params *RunMes
 	return s.core.attach(ctx, runStream(id), params, id, opts)
 }
 
-func runStream(id RunID) call {
-	return call{method: http.MethodPost, path: "/v1/runs/{run_id}/stream", ids: []any{id}, turn: true}
+func runStream(id RunID) request {
+	return request{op: Operation{"runs.messages.stream", http.MethodPost, "/v1/runs/{run_id}/stream"}, ids: []any{id}, turn: true, stream: true}
 }
 
-// streamRun is the call for the events of a background run after one of them; 0 for all.
-func streamRun(id RunID, after int) call {
-	op := runStream(id)
-	op.body = (&RunMessageStreamParams{StartingAfter: after}).body()
-	return op
+// streamRun is the request for the events of a background run after one of them; 0 for all.
+func streamRun(id RunID, after int) request {
+	r := runStream(id)
+	r.body = (&RunMessageStreamParams{StartingAfter: after}).body()
+	return r
 }
 
-// attach sends op, whose answer is the stream of a turn that has begun before. It takes no lock and cancels nothing.
-func (c *core) attach(ctx context.Context, op call, params *RunMessageStreamParams, run RunID, opts []RequestOption) (*MessageStream, error) {
+// attach sends r, whose answer is the stream of a turn that has begun before. It takes no lock and cancels nothing.
+func (c *core) attach(ctx context.Context, r request, params *RunMessageStreamParams, run RunID, opts []RequestOption) (*MessageStream, error) {
 	p := copyOf(params)
-	op.body = p.body()
-	cfg, err := c.configure(opts)
+	r.body, r.turn, r.stream = p.body(), true, true
+	cfg, err := c.resolve(r, opts)
 	if err != nil {
-		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
+		return nil, err
 	}
-	stream := &MessageStream{core: c, opts: opts, pings: cfg.pings, resume: streamRun, runID: run, seq: p.StartingAfter}
+	stream := &MessageStream{core: c, cfg: cfg, pings: cfg.pings, resume: streamRun, runID: run, seq: p.StartingAfter}
 	if run != "" {
 		stream.turn.turn.RunIDs = []RunID{run}
 	}
-	return stream.start(ctx, op)
+	return stream.start(ctx, r)
 }
 
 // RunMessageStreamParams say where to begin, and for Conversations.Messages.Resume of which turn.

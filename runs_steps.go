@@ -1,7 +1,6 @@
 package letta
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"net/http"
@@ -12,17 +11,12 @@ type RunStepService struct{ core *core }
 
 // List gets one page of the run's steps, newest first.
 func (s *RunStepService) List(ctx context.Context, id RunID, params *RunStepListParams, opts ...RequestOption) ([]*Step, error) {
-	if params != nil {
-		if err := checkList("runs.steps.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return list[Step](ctx, s.core, call{method: http.MethodGet, path: "/v1/runs/{run_id}/steps", ids: []any{id}, query: params}, opts)
+	return do[[]*Step](ctx, s.core, request{op: Operation{"runs.steps.list", http.MethodGet, "/v1/runs/{run_id}/steps"}, ids: []any{id}, query: params}, opts)
 }
 
 // ListAll walks over all steps of the run, page by page.
 func (s *RunStepService) ListAll(ctx context.Context, id RunID, params *RunStepListParams, opts ...RequestOption) iter.Seq2[*Step, error] {
-	return pages(params, cmp.Or(copyOf(params).Limit, 100), func(p *RunStepListParams) ([]*Step, error) { return s.List(ctx, id, p, opts...) },
+	return pages("runs.steps.list_all", params, func(p *RunStepListParams) ([]*Step, error) { return s.List(ctx, id, p, opts...) },
 		func(p *RunStepListParams, step *Step) string { p.After = step.ID; return string(step.ID) })
 }
 

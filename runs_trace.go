@@ -10,7 +10,7 @@ type RunTraceService struct{ core *core }
 
 // Retrieve gets the OpenTelemetry spans of the run. A server of your own answers 501 unless it stores traces.
 func (s *RunTraceService) Retrieve(ctx context.Context, id RunID, params *RunTraceRetrieveParams, opts ...RequestOption) ([]map[string]any, error) {
-	return do[[]map[string]any](ctx, s.core, call{method: http.MethodGet, path: "/v1/runs/{run_id}/trace", ids: []any{id}, query: params}, opts)
+	return do[[]map[string]any](ctx, s.core, request{op: Operation{"runs.trace.retrieve", http.MethodGet, "/v1/runs/{run_id}/trace"}, ids: []any{id}, query: params}, opts)
 }
 
 // RunTraceRetrieveParams bound a trace.

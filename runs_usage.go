@@ -10,7 +10,7 @@ type RunUsageService struct{ core *core }
 
 // Retrieve sums up the tokens of the run's steps.
 func (s *RunUsageService) Retrieve(ctx context.Context, id RunID, opts ...RequestOption) (*RunUsageRetrieveResponse, error) {
-	return do[*RunUsageRetrieveResponse](ctx, s.core, call{method: http.MethodGet, path: "/v1/runs/{run_id}/usage", ids: []any{id}}, opts)
+	return do[*RunUsageRetrieveResponse](ctx, s.core, request{op: Operation{"runs.usage.retrieve", http.MethodGet, "/v1/runs/{run_id}/usage"}, ids: []any{id}}, opts)
 }
 
 // RunUsageRetrieveResponse counts the tokens of a run.

@@ -19,23 +19,18 @@ type StepService struct {
 
 // Retrieve gets a step.
 func (s *StepService) Retrieve(ctx context.Context, id StepID, opts ...RequestOption) (*Step, error) {
-	return do[*Step](ctx, s.core, call{method: http.MethodGet, path: "/v1/steps/{step_id}", ids: []any{id}}, opts)
+	return do[*Step](ctx, s.core, request{op: Operation{"steps.retrieve", http.MethodGet, "/v1/steps/{step_id}"}, ids: []any{id}}, opts)
 }
 
 // List gets one page of steps, newest first. 0.16.8 always answers 400, by a mistake of its own; there, Runs.Steps.List
 // gets those of a run.
 func (s *StepService) List(ctx context.Context, params *StepListParams, opts ...RequestOption) ([]*Step, error) {
-	if params != nil {
-		if err := checkList("steps.list", params.Limit, params.Tags); err != nil {
-			return nil, err
-		}
-	}
-	return list[Step](ctx, s.core, call{method: http.MethodGet, path: "/v1/steps/", query: params}, opts)
+	return do[[]*Step](ctx, s.core, request{op: Operation{"steps.list", http.MethodGet, "/v1/steps/"}, query: params}, opts)
 }
 
 // ListAll walks over all steps, page by page.
 func (s *StepService) ListAll(ctx context.Context, params *StepListParams, opts ...RequestOption) iter.Seq2[*Step, error] {
-	return pages(params, copyOf(params).Limit, func(p *StepListParams) ([]*Step, error) { return s.List(ctx, p, opts...) },
+	return pages("steps.list_all", params, func(p *StepListParams) ([]*Step, error) { return s.List(ctx, p, opts...) },
 		func(p *StepListParams, step *Step) string { p.After = step.ID; return string(step.ID) })
 }
 

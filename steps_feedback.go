@@ -10,10 +10,7 @@ type StepFeedbackService struct{ core *core }
 
 // Create sets the feedback on a step.
 func (s *StepFeedbackService) Create(ctx context.Context, id StepID, params *StepFeedbackCreateParams, opts ...RequestOption) (*Step, error) {
-	if params == nil {
-		return nil, missing("steps.feedback.create")
-	}
-	return do[*Step](ctx, s.core, call{method: http.MethodPatch, path: "/v1/steps/{step_id}/feedback", ids: []any{id}, body: params}, opts)
+	return do[*Step](ctx, s.core, request{op: Operation{"steps.feedback.create", http.MethodPatch, "/v1/steps/{step_id}/feedback"}, ids: []any{id}, body: params}, opts)
 }
 
 // FeedbackType is what a user thinks of a step.

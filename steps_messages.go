@@ -11,22 +11,17 @@ type StepMessageService struct{ core *core }
 
 // List gets one page of the step's messages, oldest first.
 func (s *StepMessageService) List(ctx context.Context, id StepID, params *StepMessageListParams, opts ...RequestOption) ([]Message, error) {
-	if params != nil {
-		if err := checkList("steps.messages.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return do[[]Message](ctx, s.core, call{method: http.MethodGet, path: "/v1/steps/{step_id}/messages", ids: []any{id}, query: params}, opts)
+	return do[[]Message](ctx, s.core, request{op: Operation{"steps.messages.list", http.MethodGet, "/v1/steps/{step_id}/messages"}, ids: []any{id}, query: params}, opts)
 }
 
 // ListAll walks over all messages of the step, page by page: oldest first, or newest first if Order is OrderDesc.
 func (s *StepMessageService) ListAll(ctx context.Context, id StepID, params *StepMessageListParams, opts ...RequestOption) iter.Seq2[Message, error] {
-	const limit = 1 // what is stored as one message may be several rows or none: a short page need not be the last
-	return pages(params, limit, func(p *StepMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) },
+	// What is stored as one message may be several rows or none: a short page need not be the last.
+	return walk("steps.messages.list_all", params, func(p *StepMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) },
 		func(p *StepMessageListParams, m Message) string {
 			p.After = m.Common().ID
 			return string(p.After) + string(m.messageType()) + m.Common().Otid
-		})
+		}, false)
 }
 
 // StepMessageListParams page the messages of a step.

@@ -10,7 +10,7 @@ type StepMetricService struct{ core *core }
 
 // Retrieve gets the metrics of a step.
 func (s *StepMetricService) Retrieve(ctx context.Context, id StepID, opts ...RequestOption) (*StepMetricRetrieveResponse, error) {
-	return do[*StepMetricRetrieveResponse](ctx, s.core, call{method: http.MethodGet, path: "/v1/steps/{step_id}/metrics", ids: []any{id}}, opts)
+	return do[*StepMetricRetrieveResponse](ctx, s.core, request{op: Operation{"steps.metrics.retrieve", http.MethodGet, "/v1/steps/{step_id}/metrics"}, ids: []any{id}}, opts)
 }
 
 // StepMetricRetrieveResponse says how long a step took, in nanoseconds; the starts are Unix times.

@@ -18,11 +18,10 @@ import (
 )
 
 const (
-	defaultIdleTimeout = 90 * time.Second // 0.16.8 sends a ping after 20 s of silence
-	resumeTimeout      = 15 * time.Second // for the headers of a resumed stream
-	maxResumes         = 5                // in a row, without a new frame
-	drainTime          = 20 * time.Millisecond
-	abandonTimeout     = 10 * time.Second // for stopping what a caller has left
+	resumeTimeout  = 15 * time.Second // for the headers of a resumed stream
+	maxResumes     = 5                // in a row, without a new frame
+	drainTime      = 20 * time.Millisecond
+	abandonTimeout = 10 * time.Second // for stopping what a caller has left
 )
 
 // How a stream fails, inside a [*StreamError].
@@ -66,24 +65,16 @@ func (e *StreamError) Unwrap() error { return e.Err }
 
 // Is reports what kind of failure the server reported, as [*APIError] does.
 func (e *StreamError) Is(target error) bool {
-	switch target {
-	case ErrProvider:
-		return strings.HasPrefix(e.Type, "llm_")
-	case ErrPendingApproval:
-		return waitsForApproval(e.Message)
-	case ErrServer:
-		return e.Type == "internal_error" && !waitsForApproval(e.Message)
-	}
-	return false
+	return problem{kind: e.Type, message: e.Message + e.Detail}.is(target)
 }
 
 // MessageStream is a turn as it happens: range over Events, then ask for the Result. One goroutine reads it; Close may
 // be called from any.
 type MessageStream struct {
 	core    *core
-	opts    []RequestOption
+	cfg     *settings
 	pings   bool
-	resume  func(RunID, int) call        // the call that goes on after a frame of a background run; nil if there is none
+	resume  func(RunID, int) request     // the call that goes on after a frame of a background run; nil if there is none
 	abandon func(context.Context, RunID) // see WithCancelOnDone
 	release func()                       // lets the next turn in
 
@@ -121,43 +112,34 @@ func (c *connection) close(cause error) {
 	_ = c.body.Close()
 }
 
-// connect sends a call whose answer is a stream. The call's timeout bounds the wait for the headers, the idle timeout
-// each wait for bytes after them.
-func (c *core) connect(ctx context.Context, op call, opts []RequestOption) (*connection, error) {
-	cfg, err := c.configure(opts)
+// connect sends a request whose answer is a stream. The timeout of the settings bounds the wait for the headers, the idle
+// timeout each wait for bytes after them.
+func (c *core) connect(ctx context.Context, r request, cfg *settings) (*connection, error) {
+	r.header, r.stream = http.Header{"Accept": {"text/event-stream"}}, true
+	call, err := c.newCall(ctx, r, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
+		return nil, err
 	}
-	op.header = http.Header{"Accept": {"text/event-stream"}}
-	x, err := c.prepare(ctx, op, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, err)
-	}
-	x.stream = true
 	ctx, cancel := context.WithCancelCause(ctx)
 	headers := afterFunc(cfg.timeout, func() {
 		cancel(fmt.Errorf("no headers within %v (WithTimeout): %w", cfg.timeout, context.DeadlineExceeded))
 	})
-	resp, err := x.run(ctx)
+	err = call.run(ctx)
 	headers.Stop()
-	if cfg.response != nil {
-		*cfg.response = x.response(resp)
-	}
 	switch {
 	case err != nil:
-		err = x.fail(ctx, err)
-	case x.ended:
-		err = x.decode(resp, nil, true)
-	case !strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "text/event-stream"):
-		err = newDecodeError(x, resp, nil, errors.New("it is no event stream"))
-		_ = resp.Body.Close()
+	case !call.streaming():
+		err = call.decode(nil)
+	case !strings.HasPrefix(strings.ToLower(call.attempt.Response.Header.Get("Content-Type")), "text/event-stream"):
+		err = call.decodeError(errors.New("it is no event stream"))
+		_ = call.attempt.Response.Body.Close()
 	}
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
 	idle := afterFunc(0, func() { cancel(fmt.Errorf("%w: nothing for %v", ErrStreamIdle, cfg.idleTimeout)) })
-	body := &watched{resp.Body, idle, cfg.idleTimeout}
+	body := &watched{call.attempt.Response.Body, idle, cfg.idleTimeout}
 	return &connection{ctx, cancel, body, sse.NewReader(body, cfg.maxEvent)}, nil
 }
 
@@ -190,9 +172,9 @@ func (w *watched) Close() error {
 }
 
 // start sends op, whose answer is the stream. What else the stream can do is set by the caller before.
-func (s *MessageStream) start(ctx context.Context, op call) (*MessageStream, error) {
+func (s *MessageStream) start(ctx context.Context, r request) (*MessageStream, error) {
 	if ctx == nil {
-		return nil, fmt.Errorf("letta: %s %s: the context is nil", op.method, op.path)
+		return nil, invalid(about(r.op.Name, r.ids...), "the context is nil")
 	}
 	s.parent = ctx
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -202,7 +184,7 @@ func (s *MessageStream) start(ctx context.Context, op call) (*MessageStream, err
 		stop = func() { time.AfterFunc(abandonTimeout, func() { s.cancel(contextError(ctx)) }) }
 	}
 	unwatch := context.AfterFunc(ctx, stop)
-	conn, err := s.core.connect(s.ctx, op, s.opts)
+	conn, err := s.core.connect(s.ctx, r, s.cfg)
 	if err != nil {
 		unwatch()
 		s.cancel(nil)
@@ -226,7 +208,7 @@ func (s *MessageStream) start(ctx context.Context, op call) (*MessageStream, err
 		}
 	}
 	_ = s.Close()
-	return nil, fmt.Errorf("letta: %s %s: %w", op.method, op.path, contextError(ctx))
+	return nil, fail(about(r.op.Name, r.ids...), "%w", contextError(ctx))
 }
 
 // Events yields the messages of the turn; in a stream of tokens, pieces of them. It ends after the last, or with one
@@ -406,7 +388,7 @@ func (s *MessageStream) failure(err error) *StreamError {
 // report keeps a failure that the server sent as an event; [DONE] follows. After a good stop reason it is a warning.
 func (s *MessageStream) report(data []byte) {
 	s.over.Store(true)
-	body := parseErrorBody(data)
+	body := parseProblem(0, data)
 	e := s.failure(nil)
 	e.Type, e.Message, e.Detail = body.kind, stringField(data, "message"), stringField(data, "detail")
 	if e.Type == "" {
@@ -463,6 +445,15 @@ func (s *MessageStream) cut(err error) error {
 	return s.reconnect(failure)
 }
 
+// resumeSettings are those of the requests that go on with the stream.
+func (s *MessageStream) resumeSettings() *settings {
+	cfg := s.cfg.followUp()
+	if cfg.timeout == 0 || cfg.timeout > resumeTimeout {
+		cfg.timeout = resumeTimeout
+	}
+	return cfg
+}
+
 // reconnect goes on with a background run at its last frame.
 func (s *MessageStream) reconnect(failure *StreamError) error {
 	for s.fruitless < maxResumes {
@@ -472,7 +463,7 @@ func (s *MessageStream) reconnect(failure *StreamError) error {
 				return s.failure(contextError(s.ctx))
 			}
 		}
-		conn, err := s.core.connect(s.ctx, s.resume(s.runID, s.seq), append(withoutFields(s.opts), headersWithin(resumeTimeout)))
+		conn, err := s.core.connect(s.ctx, s.resume(s.runID, s.seq), s.resumeSettings())
 		var apiErr *APIError
 		switch {
 		case err == nil:
@@ -497,26 +488,6 @@ func (s *MessageStream) reconnect(failure *StreamError) error {
 	}
 	failure.Err = fmt.Errorf("%w; %w: nothing new in %d attempts", failure.Err, ErrNotResumable, maxResumes)
 	return failure
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// contextError is the cause of a context's end, in which the end itself stays visible.
-func contextError(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if errors.Is(cause, ctx.Err()) || errors.Is(cause, ErrStreamClosed) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }
 
 // accumulator joins the pieces of a stream of tokens, in time linear in their length.

@@ -143,11 +143,7 @@ func TestTurnLockLeavesNothing(t *testing.T) {
 	client, err := NewClient(WithBaseURL(s.URL), WithTurnLock())
 	require.NoError(t, err)
 	params := &AgentMessageCreateParams{Messages: []MessageInput{UserText("hello")}}
-	held := func() int {
-		client.core.turns.mu.Lock()
-		defer client.core.turns.mu.Unlock()
-		return len(client.core.turns.held)
-	}
+	held := func() int { return client.core.turns.Held() }
 	for _, id := range []AgentID{"good", "broken", "cut", "a/b"} {
 		_, _ = client.Agents.Messages.Create(t.Context(), id, params)
 		require.Zero(t, held(), id)
@@ -169,34 +165,4 @@ func TestTurnLockLeavesNothing(t *testing.T) {
 		}
 		require.Zero(t, held(), id)
 	}
-}
-
-func TestKeyedLockSerialises(t *testing.T) {
-	t.Parallel()
-	var lock keyedLock[string]
-	counts := map[int]*int{}
-	for i := range 4 {
-		counts[i] = new(int)
-	}
-	done := make(chan struct{})
-	for i := range 40 {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for range 50 {
-				unlock, err := lock.lock(t.Context(), fmt.Sprint(i%4))
-				if err != nil {
-					return
-				}
-				*counts[i%4]++ // the race detector tells
-				unlock()
-			}
-		}()
-	}
-	for range 40 {
-		<-done
-	}
-	for _, n := range counts {
-		require.Equal(t, 500, *n)
-	}
-	require.Empty(t, lock.held)
 }

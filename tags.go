@@ -11,17 +11,12 @@ type TagService struct{ core *core }
 
 // List gets one page of tags, in alphabetical order.
 func (s *TagService) List(ctx context.Context, params *TagListParams, opts ...RequestOption) ([]string, error) {
-	if params != nil {
-		if err := checkList("tags.list", params.Limit, nil); err != nil {
-			return nil, err
-		}
-	}
-	return do[[]string](ctx, s.core, call{method: http.MethodGet, path: "/v1/tags/", query: params}, opts)
+	return do[[]string](ctx, s.core, request{op: Operation{"tags.list", http.MethodGet, "/v1/tags/"}, query: params}, opts)
 }
 
 // ListAll walks over all tags, page by page.
 func (s *TagService) ListAll(ctx context.Context, params *TagListParams, opts ...RequestOption) iter.Seq2[string, error] {
-	return pages(params, copyOf(params).Limit, func(p *TagListParams) ([]string, error) { return s.List(ctx, p, opts...) },
+	return pages("tags.list_all", params, func(p *TagListParams) ([]string, error) { return s.List(ctx, p, opts...) },
 		func(p *TagListParams, tag string) string { p.After = tag; return tag })
 }
 

@@ -1,6 +1,7 @@
 package letta
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -28,6 +29,14 @@ func (t *Turn) withoutMethods() any {
 		*fields
 		StopReason stopReason `json:"stop_reason"`
 	}{(*fields)(t), stopReason{"stop_reason", &t.StopReason}}
+}
+
+// wellFormed refuses an answer that is no turn, such as an error that a proxy sends with the status 200.
+func (t *Turn) wellFormed() error {
+	if t.StopReason == "" && t.Messages == nil {
+		return errors.New("it has neither messages nor a stop reason")
+	}
+	return nil
 }
 
 // Text is what the agent said, one line per message.

@@ -3,28 +3,22 @@
 //
 //	go run ./examples/approvals     # lettatest, in this process; its "model" obeys lines such as CALL weather {...}
 //
-// On a real server with a real model, ask in words: -text "What is the weather in Oslo?"
+// With LETTA_BASE_URL it talks to that server, with LETTA_API_KEY alone to Letta Cloud. It removes the agent that it made,
+// unless -keep is given. On a real server with a real model, ask in words: -text "What is the weather in Oslo?"
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
-	"log"
 
 	"github.com/letta-go/letta"
-	"github.com/letta-go/letta/examples/internal/choose"
+	"github.com/letta-go/letta/examples/internal/example"
 )
 
-func main() {
-	log.SetFlags(0)
-	model := flag.String("model", "", "model handle, such as openai/gpt-4o-mini")
-	text := flag.String("text", `CALL weather {"city": "Oslo"}`, "what to say to make the agent use a tool")
-	flag.Parse()
-	if err := run(context.Background(), *model, *text); err != nil {
-		log.Fatal(err)
-	}
-}
+var text = flag.String("text", `CALL weather {"city": "Oslo"}`, "what to say to make the agent use a tool")
+
+func main() { example.Main(run) }
 
 // place is what the model has to fill in; the tags make the JSON schema that it reads.
 type place struct {
@@ -39,13 +33,10 @@ func weather(_ context.Context, in place) (string, error) {
 	return "Rain in " + in.City + ", 9 degrees.", nil
 }
 
-func run(ctx context.Context, model, text string) error {
-	client, server, err := choose.Server()
+func run(ctx context.Context, session *example.Session) error {
+	client := session.Client
+	model, err := session.Model(ctx)
 	if err != nil {
-		return err
-	}
-	defer server.Close()
-	if model, err = choose.Model(ctx, client, model); err != nil {
 		return err
 	}
 	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{
@@ -58,7 +49,7 @@ func run(ctx context.Context, model, text string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = client.Agents.Delete(ctx, agent.ID) }()
+	session.Made(agent)
 
 	fmt.Println("1. A tool that runs here:")
 	tool, err := letta.NewTool("weather", "Tells the weather of a city.", weather)
@@ -66,7 +57,7 @@ func run(ctx context.Context, model, text string) error {
 		return err
 	}
 	response, err := client.Agents.Messages.RunTools(ctx, agent.ID, &letta.AgentMessageCreateParams{
-		Messages: []letta.MessageInput{letta.UserText(text)},
+		Messages: []letta.MessageInput{letta.UserText(*text)},
 	}, &letta.ToolRun{Tools: []*letta.FuncTool{tool}})
 	if err != nil {
 		return err

@@ -2,10 +2,10 @@
 //
 //	go run ./examples/multiuser                                            # no server: lettatest, in this process
 //	LETTA_BASE_URL=http://localhost:8283 go run ./examples/multiuser       # a server of your own
-//	LETTA_BASE_URL=https://api.letta.com LETTA_API_KEY=... go run ./examples/multiuser
+//	LETTA_API_KEY=... go run ./examples/multiuser                          # Letta Cloud
 //
-// user_1 to user_N (-users) get an agent each. On a server that keeps its agents, a second run finds them and creates
-// none. -model, or LETTA_MODEL, chooses the model; by default it takes one that the server has.
+// user_1 to user_N (-users) get an agent each, which the program removes at the end. With -keep it keeps them: the next
+// run then finds them, and creates none. -model, or LETTA_MODEL, chooses the model.
 package main
 
 import (
@@ -13,39 +13,29 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
 
 	"github.com/letta-go/letta"
-	"github.com/letta-go/letta/examples/internal/choose"
+	"github.com/letta-go/letta/examples/internal/example"
 )
 
-func main() {
-	log.SetFlags(0)
-	users := flag.Int("users", 5, "number of users")
-	model := flag.String("model", "", "model handle, such as openai/gpt-4o-mini")
-	flag.Parse()
-	if err := run(context.Background(), *users, *model); err != nil {
-		log.Fatal(err)
-	}
-}
+var users = flag.Int("users", 5, "number of users")
 
-func run(ctx context.Context, users int, model string) error {
-	if users < 1 {
+func main() { example.Main(run) }
+
+func run(ctx context.Context, session *example.Session) error {
+	if *users < 1 {
 		return errors.New("-users must be at least 1")
 	}
-	client, server, err := choose.Server()
+	client := session.Client
+	model, err := session.Model(ctx)
 	if err != nil {
-		return err
-	}
-	defer server.Close()
-	if model, err = choose.Model(ctx, client, model); err != nil {
 		return err
 	}
 	fmt.Printf("Model: %s\n\nSign-up, twice for each user: the second time finds the agent of the first.\n", model)
 
 	for range 2 {
 		created := 0
-		for i := range users {
+		for i := range *users {
 			ensured, err := signUp(ctx, client, fmt.Sprintf("user_%d", i+1), model)
 			if err != nil {
 				return err
@@ -54,13 +44,14 @@ func run(ctx context.Context, users int, model string) error {
 			if ensured.Created {
 				what = "created"
 				created++
+				session.Made(ensured.Agent)
 			}
 			fmt.Printf("  user_%d  %s  %s\n", i+1, ensured.Agent.ID, what)
 			if len(ensured.Duplicates) > 0 {
 				fmt.Printf("          and %d younger agents with the same tag: %v\n", len(ensured.Duplicates), ensured.Duplicates)
 			}
 		}
-		fmt.Printf("  %d created, %d found\n", created, users-created)
+		fmt.Printf("  %d created, %d found\n", created, *users-created)
 	}
 
 	fmt.Println("\nA web handler looks up the agent of its user, and changes its tags:")

@@ -1,49 +1,36 @@
 // Quickstart is the Python example of Letta's multi-user guide (docs.letta.com/guides/agents/multi-user), line for
 // line. It prints the same two lines.
 //
-//	go run ./examples/quickstart                    # a server on localhost:8283
-//	LETTA_BASE_URL=... go run ./examples/quickstart # another one
+//	go run ./examples/quickstart                                       # no server: lettatest, in this process
+//	LETTA_BASE_URL=http://localhost:8283 go run ./examples/quickstart  # a server of your own
+//	LETTA_API_KEY=... go run ./examples/quickstart                     # Letta Cloud
 //
-// -model and -embedding, or LETTA_MODEL and LETTA_EMBEDDING, choose the models; by default it takes some that the
-// server has. Each run creates an agent.
+// It removes the agent that it made, unless -keep is given. -model and -embedding, or LETTA_MODEL and LETTA_EMBEDDING,
+// choose the models.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
-	"log"
-	"os"
 	"strings"
 
 	"github.com/letta-go/letta"
-	"github.com/letta-go/letta/examples/internal/choose"
+	"github.com/letta-go/letta/examples/internal/example"
 )
 
-func main() {
-	log.SetFlags(0)
-	model := flag.String("model", "", "model handle, such as anthropic/claude-3-5-sonnet-20241022")
-	embedding := flag.String("embedding", "", "embedding handle, such as openai/text-embedding-ada-002")
-	flag.Parse()
-	if err := run(context.Background(), *model, *embedding); err != nil {
-		log.Fatal(err)
-	}
-}
+var embedding = flag.String("embedding", "", "embedding handle, such as openai/text-embedding-ada-002")
 
-func run(ctx context.Context, model, embedding string) error {
-	// in this example we'll connect to a self-hosted Letta server
-	var opts []letta.ClientOption
-	if os.Getenv("LETTA_BASE_URL") == "" {
-		opts = append(opts, letta.WithBaseURL("http://localhost:8283"))
-	}
-	client, err := letta.NewClient(opts...)
+func main() { example.Main(run) }
+
+func run(ctx context.Context, session *example.Session) error {
+	client := session.Client
+	model, err := session.Model(ctx)
 	if err != nil {
 		return err
 	}
-	if model, err = choose.Model(ctx, client, model); err != nil {
-		return err
-	}
-	if embedding, err = choose.Embedding(ctx, client, embedding); err != nil {
+	embedding, err := session.Embedding(ctx, *embedding)
+	if err != nil {
 		return err
 	}
 	userID := "my_uuid"
@@ -59,6 +46,7 @@ func run(ctx context.Context, model, embedding string) error {
 	if err != nil {
 		return err
 	}
+	session.Made(agent)
 	fmt.Printf("Created agent with id %s, tags %s\n", agent.ID, list(agent.Tags))
 
 	// list agents

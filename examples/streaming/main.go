@@ -3,6 +3,9 @@
 //
 //	go run ./examples/streaming                                         # no server: lettatest, in this process
 //	LETTA_BASE_URL=http://localhost:8283 go run ./examples/streaming -text "Hello"
+//	LETTA_API_KEY=... go run ./examples/streaming                       # Letta Cloud
+//
+// It removes the agent that it made, unless -keep is given.
 package main
 
 import (
@@ -10,42 +13,31 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
-	"os"
-	"os/signal"
 
 	"github.com/letta-go/letta"
-	"github.com/letta-go/letta/examples/internal/choose"
+	"github.com/letta-go/letta/examples/internal/example"
 )
 
-func main() {
-	log.SetFlags(0)
-	model := flag.String("model", "", "model handle, such as openai/gpt-4o-mini")
-	text := flag.String("text", "Tell me about the sea, in one sentence.", "what to say")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *model, *text); err != nil {
-		log.Fatal(err)
-	}
-}
+var text = flag.String("text", "Tell me about the sea, in one sentence.", "what to say")
 
-func run(ctx context.Context, model, text string) error {
-	client, server, err := choose.Server()
+func main() { example.Main(run) }
+
+func run(ctx context.Context, session *example.Session) error {
+	client := session.Client
+	model, err := session.Model(ctx)
 	if err != nil {
-		return err
-	}
-	defer server.Close()
-	if model, err = choose.Model(ctx, client, model); err != nil {
 		return err
 	}
 	ensured, err := client.Agents.Ensure(ctx, []string{"user_1"}, &letta.AgentCreateParams{Model: model})
 	if err != nil {
 		return err
 	}
+	if ensured.Created {
+		session.Made(ensured.Agent)
+	}
 
 	stream, err := client.Agents.Messages.Stream(ctx, ensured.Agent.ID, &letta.AgentMessageCreateParams{
-		Messages:     []letta.MessageInput{letta.UserText(text)},
+		Messages:     []letta.MessageInput{letta.UserText(*text)},
 		StreamTokens: true,
 		Background:   true, // survives a lost connection
 	}, letta.WithCancelOnDone()) // ^C stops the turn at the server too

@@ -22,7 +22,7 @@ var (
 
 // Pending gets the message that asks for approval, nil if nothing waits.
 func (s *AgentMessageService) Pending(ctx context.Context, id AgentID, opts ...RequestOption) (*ApprovalRequestMessage, error) {
-	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &AgentRetrieveParams{Include: []AgentInclude{AgentIncludePendingApproval}}), withoutFields(opts))
+	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &AgentRetrieveParams{Include: []AgentInclude{AgentIncludePendingApproval}}), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (s *AgentMessageService) waiting(ctx context.Context, operation string, id 
 		return nil, err
 	}
 	if pending == nil {
-		return nil, invalid(operation, "agent %s: %w", id, ErrNothingPending)
+		return nil, fail(about(operation, id), "%w", ErrNothingPending)
 	}
 	return pending.Calls(), nil
 }
@@ -84,13 +84,13 @@ func CheckApprovals(pending []ToolCall, answers []Approval) error {
 			}
 		}
 		if !slices.ContainsFunc(pending, func(c ToolCall) bool { return c.ToolCallID == id }) {
-			return refusal{fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)}
+			return argumentError{fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)}
 		}
 		count[id]++
 	}
 	for _, c := range pending {
 		if n := count[c.ToolCallID]; n != 1 {
-			return refusal{fmt.Errorf("letta: %w: call %q of %s has %d answers", ErrInvalidApprovals, c.ToolCallID, c.Name, n)}
+			return argumentError{fmt.Errorf("letta: %w: call %q of %s has %d answers", ErrInvalidApprovals, c.ToolCallID, c.Name, n)}
 		}
 	}
 	return nil
@@ -175,14 +175,14 @@ type ToolRun struct {
 func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
 	const operation = "agents.messages.run_tools"
 	if params == nil || run == nil {
-		return nil, missing(operation)
+		return nil, invalid(operation, "the params are nil")
 	}
 	if run.OnMessage == nil && (params.Background || params.StreamTokens) {
 		return nil, invalid(operation, "background and stream_tokens need OnMessage")
 	}
-	cfg, err := s.core.configure(opts)
+	cfg, err := s.core.resolveFor(operation, accepts{streams: true, turns: true}, opts, id)
 	if err != nil {
-		return nil, invalid(operation, "%w", err)
+		return nil, err
 	}
 	p := *params
 	p.ClientTools = slices.Clone(params.ClientTools)
@@ -194,19 +194,19 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		tools[tool.Name] = tool
 		p.ClientTools = append(p.ClientTools, tool.ClientTool)
 	}
-	release, err := s.core.lockTurn(ctx, string(id), opts)
+	release, err := s.core.lockTurn(ctx, cfg, string(id), request{op: Operation{Name: operation}, ids: []any{id}})
 	if err != nil {
-		return nil, invalid(operation, "%w", err)
+		return nil, err
 	}
 	defer release() // the lock is for all rounds
-	opts = append(slices.Clip(opts), requestOption(func(c *config) error { c.turnLock = false; return nil }))
+	cfg.turnLock = false
 	rounds := run.MaxRounds
 	if rounds <= 0 {
 		rounds = 10
 	}
 	whole := &Turn{}
 	for round := 0; ; round++ {
-		response, err := s.round(ctx, id, &p, run.OnMessage, opts)
+		response, err := s.round(ctx, id, &p, run.OnMessage, cfg)
 		if response != nil {
 			whole.add(response)
 		}
@@ -216,11 +216,11 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		calls := response.PendingCalls()
 		switch {
 		case len(calls) == 0 && response.StopReason == StopReasonRequiresApproval:
-			return whole, invalid(operation, "%w, for calls that IncludeReturnMessageTypes hides", ErrPendingApproval)
+			return whole, fail(operation, "%w, for calls that IncludeReturnMessageTypes hides", ErrPendingApproval)
 		case len(calls) == 0:
 			return whole, nil
 		case round == rounds:
-			return whole, invalid(operation, "%w: %d rounds", ErrTooManyRounds, rounds)
+			return whole, fail(operation, "%w: %d rounds", ErrTooManyRounds, rounds)
 		}
 		answers := make([]Approval, len(calls))
 		for i, c := range calls {
@@ -230,7 +230,7 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 					decision = run.Approve(ctx, c)
 				}
 				if decision == nil {
-					return whole, invalid(operation, "call %s of %s: %w", c.ToolCallID, c.Name, ErrPendingApproval)
+					return whole, fail(operation, "call %s of %s: %w", c.ToolCallID, c.Name, ErrPendingApproval)
 				}
 				answer := *decision
 				answer.ToolCallID = c.ToolCallID
@@ -247,21 +247,21 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		if ctx.Err() != nil {
 			if cfg.cancelOnDone {
 				free, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
-				_, _ = s.DenyAll(free, id, "cancelled", opts...)
+				_, _ = s.DenyAll(free, id, "cancelled", cfg)
 				cancel()
 			}
-			return whole, invalid(operation, "%w", contextError(ctx))
+			return whole, fail(operation, "%w", contextError(ctx))
 		}
 		p.Messages, p.Input = []MessageInput{&ApprovalCreate{Approvals: answers}}, Content{}
 	}
 }
 
 // round sends messages and waits for the turn, or shows it as it happens.
-func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), opts []RequestOption) (*Turn, error) {
+func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), cfg *settings) (*Turn, error) {
 	if show == nil {
-		return s.Create(ctx, id, params, opts...)
+		return s.Create(ctx, id, params, cfg)
 	}
-	stream, err := s.Stream(ctx, id, params, opts...)
+	stream, err := s.Stream(ctx, id, params, cfg)
 	if err != nil {
 		return nil, err
 	}

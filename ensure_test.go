@@ -740,39 +740,58 @@ func TestEnsureKeepsTenantsApart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			gate := make(chan struct{})
-			var once sync.Once
 			srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				tenant := "a"
 				if strings.Contains(fmt.Sprint(r.Header, r.URL.RawQuery), "tenant-b") {
 					tenant = "b"
 				}
-				if tenant == "a" {
-					<-gate
-				} else {
-					once.Do(func() { close(gate) })
-				}
+				time.Sleep(20 * time.Millisecond) // for the others to come
 				write(w, []any{map[string]any{"id": "agent-" + tenant, "tags": []string{"user_1"}}})
 			})
 			agents := srv.client(t).Agents
 			var wg sync.WaitGroup
-			ensure := func(ctx context.Context, tenant string) {
-				ensured, err := agents.Ensure(ctx, []string{"user_1"}, newAgent, option("tenant-"+tenant))
-				if assert.NoError(t, err) {
-					assert.Equal(t, letta.AgentID("agent-"+tenant), ensured.Agent.ID)
+			for range 10 {
+				for _, tenant := range []string{"a", "b"} {
+					wg.Go(func() {
+						ensured, err := agents.Ensure(t.Context(), []string{"user_1"}, newAgent, option("tenant-"+tenant))
+						if assert.NoError(t, err) {
+							assert.Equal(t, letta.AgentID("agent-"+tenant), ensured.Agent.ID)
+						}
+					})
 				}
 			}
-			a, b := watch(t.Context()), watch(t.Context())
-			wg.Go(func() { ensure(a, "a") })
-			<-a.waited
-			wg.Go(func() { ensure(b, "b") })
-			<-b.waited
-			select { // a shared request would wait for ever
-			case <-gate:
-			case <-time.After(2 * time.Second):
-				once.Do(func() { close(gate) })
+			wg.Wait()
+		})
+	}
+}
+
+// TestEnsureWithARequestIDEach: a header, a query or a token of its own must not give each caller an agent of its own.
+func TestEnsureWithARequestIDEach(t *testing.T) {
+	t.Parallel()
+	for name, option := range map[string]func(string) letta.RequestOption{
+		"header": func(id string) letta.RequestOption { return letta.WithHeader("X-Request-Id", id) },
+		"query":  func(id string) letta.RequestOption { return letta.WithQuery("request_id", id) },
+		"token source": func(string) letta.RequestOption {
+			return letta.WithTokenSource(func(context.Context) (string, error) { return "sk-1", nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t)
+			agents := f.client(t).Agents
+			var wg sync.WaitGroup
+			var created atomic.Int32
+			for i := range 20 {
+				wg.Go(func() {
+					ensured, err := agents.Ensure(t.Context(), []string{"user_1"}, newAgent, option(fmt.Sprint("r", i)))
+					if assert.NoError(t, err) && ensured.Created {
+						created.Add(1)
+					}
+				})
 			}
 			wg.Wait()
+			require.EqualValues(t, 1, created.Load())
+			require.Len(t, f.seen("POST"), 1)
 		})
 	}
 }
@@ -887,7 +906,7 @@ func TestEnsureWhenTheCreateFails(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, letta.AgentID("agent-1"), ensured.Agent.ID)
-			require.True(t, ensured.Created)
+			require.False(t, ensured.Created, "no answer says that this call made it")
 		})
 	}
 }

@@ -1,0 +1,178 @@
+// Package attempt sends an HTTP request once and tells what became of it: whether anything can have reached the
+// server, and the whole answer. It knows nothing of Letta.
+package attempt
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+)
+
+// Policy says how to send a request and how much of the answer to read.
+type Policy struct {
+	// Once is for a request that must not arrive twice: neither net/http nor a transport of the caller can send its body
+	// again.
+	Once bool
+	// Stream leaves the body of a 2xx answer to the caller.
+	Stream bool
+	// Limit bounds the body of a 2xx answer, in bytes: a longer one is ErrTooLarge. ErrorLimit bounds any other body,
+	// whose rest is dropped.
+	Limit, ErrorLimit int64
+}
+
+// ErrTooLarge is a body beyond Policy.Limit.
+var ErrTooLarge = errors.New("the answer is larger than")
+
+var errRepeated = errors.New("the transport was about to send the request again")
+
+// Attempt is one request and what became of it.
+type Attempt struct {
+	// Response is nil if no answer came. Its body is Body, or of a stream still to be read.
+	Response *http.Response
+	Body     []byte
+	// Location is that of a redirect. It is gone from Response, so that net/http does not follow it.
+	Location string
+	Err      error
+
+	traced       atomic.Bool // the transport reports what it does
+	wroteHeaders atomic.Bool
+	body         *trackedBody // nil where the transport is net/http's own, which reports more
+}
+
+// NothingSent reports whether the attempt failed before a byte that a server could act on was written. In doubt it says
+// no.
+func (a *Attempt) NothingSent() bool {
+	switch {
+	case a.Err == nil, a.wroteHeaders.Load(), a.body != nil && a.body.read.Load():
+		return false
+	case a.traced.Load():
+		return true
+	}
+	// A transport that reports nothing is believed only for a failed dial, and only if it left the body alone.
+	var dial *net.OpError
+	return a.body != nil && errors.As(a.Err, &dial) && dial.Op == "dial"
+}
+
+// Send sends r. Whatever happens is in the attempt that it returns.
+func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt {
+	a := &Attempt{}
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GetConn:      func(string) { a.traced.Store(true) },
+		WroteHeaders: func() { a.wroteHeaders.Store(true) },
+	})
+	if policy.Once && r.Body == nil {
+		// Without a body net/http believes that it may send an HTTP/2 request again. A context that has ended stops it.
+		guarded, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+			if a.wroteHeaders.Load() {
+				cancel(errRepeated)
+			}
+		}})
+	}
+	r = r.WithContext(ctx)
+	if policy.Once {
+		r.GetBody = nil
+	}
+	if _, own := transport.(*http.Transport); !own && r.Body != nil {
+		a.body = &trackedBody{ReadCloser: r.Body}
+		r.Body = a.body
+	}
+	a.Response, a.Err = transport.RoundTrip(r)
+	switch {
+	case a.Err != nil:
+		a.Response = nil
+		return a
+	case a.Response == nil:
+		a.Err = fmt.Errorf("the transport %T returned neither an answer nor an error", transport)
+		return a
+	}
+	resp := a.Response
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		a.Location = resp.Header.Get("Location")
+		resp.Header.Del("Location")
+	}
+	if policy.Stream && resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return a
+	}
+	if a.Err = a.readBody(policy); a.Err != nil {
+		a.Response = nil
+		return a
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(a.Body))
+	return a
+}
+
+func (a *Attempt) readBody(policy Policy) error {
+	resp := a.Response
+	defer resp.Body.Close()
+	if resp.Request != nil && resp.Request.Method == http.MethodHead {
+		return nil
+	}
+	limit, failed := policy.Limit, resp.StatusCode < 200 || resp.StatusCode >= 300
+	if failed {
+		limit = policy.ErrorLimit
+	} else if resp.ContentLength > limit {
+		return tooLarge(limit)
+	}
+	const trusted = 1 << 20 // a server that announces more must send it before we reserve it
+	buffer := bytes.NewBuffer(make([]byte, 0, min(max(resp.ContentLength, 0), trusted)+bytes.MinRead))
+	if droppable(resp, limit) {
+		if _, err := io.CopyN(buffer, resp.Body, resp.ContentLength-1); err != nil {
+			return err
+		}
+		if whole, ok := completed(buffer.Bytes()); ok {
+			a.Body = whole
+			return nil // closing a body before its end makes net/http drop the connection
+		}
+	}
+	_, err := buffer.ReadFrom(io.LimitReader(resp.Body, limit+1-int64(buffer.Len())))
+	a.Body = buffer.Bytes()
+	if err == nil && int64(len(a.Body)) > limit {
+		if a.Body = a.Body[:limit]; !failed {
+			err = tooLarge(limit)
+		}
+	}
+	return err
+}
+
+// droppable reports whether the connection of an answer is better not used again. Letta 0.16.8 closes the connection of a
+// 500 without saying so, and the next request on it would fail. Such an answer is JSON of a known length, and JSON can be
+// read but for its last byte; what else a proxy sends in front of it is read to the end.
+func droppable(resp *http.Response, limit int64) bool {
+	return resp.StatusCode >= 500 && resp.ProtoMajor == 1 && resp.ContentLength > 1 && resp.ContentLength <= limit &&
+		strings.Contains(resp.Header.Get("Content-Type"), "json")
+}
+
+// completed returns JSON that lacks at most its last byte, whole.
+func completed(data []byte) ([]byte, bool) {
+	if json.Valid(data) {
+		return data, true // the last byte can only be white space
+	}
+	data = append(data, '}')
+	return data, json.Valid(data)
+}
+
+func tooLarge(limit int64) error { return fmt.Errorf("%w %d MiB", ErrTooLarge, limit>>20) }
+
+// trackedBody notices that somebody reads it.
+type trackedBody struct {
+	io.ReadCloser
+	read atomic.Bool
+}
+
+func (b *trackedBody) Read(p []byte) (int, error) {
+	b.read.Store(true)
+	return b.ReadCloser.Read(p)
+}
