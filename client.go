@@ -345,7 +345,7 @@ func (s *settings) encode(body any, foreign bool) ([]byte, string, error) {
 	}
 	engine := marshal
 	if foreign {
-		engine = marshalForeign
+		engine = marshalStandard
 	}
 	data, err := engine(body)
 	if err != nil {
