@@ -335,7 +335,7 @@ type AgentState struct {
 	UpdatedAt                    time.Time                  `json:"updated_at,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
+// UnmarshalJSON reads model settings of any provider, and every form of time that servers send.
 func (v *AgentState) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
 func (v *AgentState) withoutMethods() any {
@@ -429,7 +429,7 @@ type AgentCreateParams struct {
 	Tools []string `json:"tools,omitzero"`
 }
 
-// UnmarshalJSON reads params that were stored as JSON.
+// UnmarshalJSON reads model settings of any provider.
 func (v *AgentCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
 func (v *AgentCreateParams) withoutMethods() any {

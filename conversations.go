@@ -113,7 +113,7 @@ type Conversation struct {
 	UpdatedAt           time.Time     `json:"updated_at,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
+// UnmarshalJSON reads model settings of any provider, and every form of time that servers send.
 func (v *Conversation) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
 func (v *Conversation) withoutMethods() any {
@@ -135,7 +135,7 @@ type ConversationCreateParams struct {
 	Summary       string        `json:"summary,omitzero"`
 }
 
-// UnmarshalJSON reads params that were stored as JSON.
+// UnmarshalJSON reads model settings of any provider.
 func (v *ConversationCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
 func (v *ConversationCreateParams) withoutMethods() any {

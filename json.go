@@ -25,13 +25,13 @@ func isJSON(data []byte) bool {
 	return jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// marshalForeign encodes a type of the caller, by the rules of encoding/json, except that invalid UTF-8 is an error.
-func marshalForeign(v any) ([]byte, error) {
+// marshalStandard encodes a type of the caller as encoding/json does, except that invalid UTF-8 is an error.
+func marshalStandard(v any) ([]byte, error) {
 	return json.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
 }
 
-// unmarshal decodes what a server sent: unknown fields are ignored, null gives the zero value, of a name that
-// comes twice the last value counts, and times are read in every form that a server was seen to send.
+// unmarshal decodes what a server sent. Unknown fields are ignored, null gives the zero value, the last of two equal names
+// counts, and times are read in every form that servers send.
 func unmarshal(data []byte, v any) error { return json.Unmarshal(data, v, decoding) }
 
 // The unions and fields named here refer to types whose methods call unmarshal, hence a func and not an initialiser.
@@ -92,7 +92,8 @@ func decodeList[L ~[]T, T any](dec *jsontext.Decoder, v *L) error {
 	return err
 }
 
-// timeForms are tried in turn. The third is 0.16.8's Run.completed_at and every time of 0.6.12: no zone, meaning UTC.
+// timeForms are tried in turn. The third, without a zone, means UTC: Letta 0.16.8 sends Run.completed_at
+// like that, Letta 0.6.12 every time.
 var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", time.DateOnly}
 
 func decodeTime(dec *jsontext.Decoder, v *time.Time) error {

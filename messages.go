@@ -34,7 +34,7 @@ func (p *MessageListParams) cursors() (order *Order, after, before *MessageID) {
 	return &p.Order, &p.After, &p.Before
 }
 
-// ofTypes keeps the messages of some types; without any, all. 0.16.8 cuts a page before it drops the other types from
+// ofTypes keeps the messages of some types; without any, all. Letta 0.16.8 cuts a page before it drops the other types from
 // it: an empty page would not be the last.
 func ofTypes(types []MessageType, all iter.Seq2[Message, error]) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {

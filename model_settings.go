@@ -369,7 +369,7 @@ type CompactionSettings struct {
 	SlidingWindowPercentage float64        `json:"sliding_window_percentage,omitzero"`
 }
 
-// UnmarshalJSON reads the model settings.
+// UnmarshalJSON reads settings of any provider.
 func (v *CompactionSettings) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
 func (v *CompactionSettings) withoutMethods() any {

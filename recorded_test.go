@@ -24,7 +24,7 @@ import (
 // undocumented are the fields that servers send and the API's documents lack (recorded/README of the facts).
 var undocumented = map[string][]string{
 	apispec.ServerV1: {"organization_id", "isolated_block_ids", "user_id"},
-	// 0.6.12 has names of its own.
+	// Letta 0.6.12 has names of its own.
 	apispec.ServerSeed: {"organization_id", "metadata_", "tool_exec_environment_variables[].metadata_", "created_at_", "embedding_model_", "module", "source_type", "jinja"},
 }
 
@@ -94,7 +94,7 @@ func TestRecordedPages(t *testing.T) {
 		"conversations.messages": {"conversations.messages.list", "after before", false, func(c *Client, order Order) ([]string, error) {
 			return walked(c.Conversations.Messages.ListAll(t.Context(), "conv-1", &ConversationMessageListParams{Limit: 2, Order: order}), message)
 		}},
-		// That conversation answers as the agent's messages do, which was seen on 0.16.8.
+		// That conversation answers as the agent's messages do, as on Letta 0.16.8.
 		"conversations.messages of default": {"agents.messages.list", "after before", true, func(c *Client, order Order) ([]string, error) {
 			return walked(c.Conversations.Messages.ListAll(t.Context(), "default", &ConversationMessageListParams{AgentID: "agent-1", Limit: 2, Order: order}), message)
 		}},
