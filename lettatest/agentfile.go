@@ -66,7 +66,7 @@ func exportAgent(w *world, c *call) answer {
 func importAgents(w *world, c *call) answer {
 	first := func(keys ...string) string {
 		for _, k := range keys {
-			if v := c.form[k]; v != "" {
+			if v := c.form.Get(k); v != "" {
 				return v
 			}
 		}

@@ -122,7 +122,7 @@ func agentOfTemplate(w *world, t *row, c *call) answer {
 			"include_base_tools", false)
 	}
 	a := w.newAgent(in)
-	return answer{status: http.StatusCreated, body: object{"agent_ids": []any{a.id}, "deployment_id": newID("deployment"), "group_id": nil}}
+	return ok(object{"agent_ids": []any{a.id}, "deployment_id": newID("deployment"), "group_id": nil})
 }
 
 func noEnvironment(*world, *call) answer { return fail(http.StatusNotFound, "Environment not found") }
@@ -136,7 +136,7 @@ func createToken(w *world, c *call) answer {
 	r.fields = object{
 		"token": r.id, "hostname": c.in["hostname"], "expiresAt": expires, "policy": object{"version": "1", "data": c.in["policy"]},
 	}
-	return answer{status: http.StatusCreated, body: w.tokens.put(&r).fields}
+	return ok(w.tokens.put(&r).fields)
 }
 
 func listTokens(w *world, c *call) answer {

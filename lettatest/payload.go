@@ -8,6 +8,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -19,7 +20,7 @@ const (
 // A payload is the body of a request. A form is read as it comes: of a file, only the beginning is kept.
 type payload struct {
 	raw  []byte // of a form, the beginning
-	form map[string]string
+	form url.Values
 	file *upload // the form's part of that name
 }
 
@@ -55,7 +56,7 @@ func readPayload(r *http.Request) (*payload, error) {
 	}
 	log := &bounded{max: logged}
 	body := io.TeeReader(r.Body, log)
-	p := &payload{form: map[string]string{}}
+	p := &payload{form: url.Values{}}
 	err := p.parts(multipart.NewReader(body, params["boundary"]))
 	if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) { // a form that is none is not an error of the connection
 		_, err = io.Copy(io.Discard, body)
@@ -77,7 +78,7 @@ func (p *payload) parts(form *multipart.Reader) error {
 			if err != nil {
 				return err
 			}
-			p.form[part.FormName()] = string(value)
+			p.form.Set(part.FormName(), string(value))
 			continue
 		}
 		head, sum := &bounded{max: kept}, sha256.New()

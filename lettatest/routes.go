@@ -27,6 +27,7 @@ type route struct {
 	json, form   bool
 	required     bool // a body
 	closed       bool // against unknown fields
+	status       int  // of a success
 	hosted       bool // documented, not recorded: Letta 0.16.8 lacks it
 }
 
@@ -48,7 +49,7 @@ func (r route) resolve() *route {
 	o, known := apispec.Lookup(r.op)
 	if known {
 		r.method, r.path, r.hosted, r.required = o.Method, o.Path, o.HostedOnly, o.BodyRequired
-		r.closed = o.BodyClosed
+		r.closed, r.status = o.BodyClosed, o.Status
 		r.json, r.form = o.BodyKind == "json", o.BodyKind == "multipart"
 		if o.Params != "" {
 			r.query, r.body = check.Of(o.Params, "query"), check.Of(o.Params, "body")
@@ -149,7 +150,11 @@ func (w *world) decide(r *http.Request, body *payload) answer {
 		return invalid("Invalid user ID format: %s. Expected format: 'user-<uuid4>'", user)
 	}
 	c.check(rt)
-	return rt.handle(w, c)
+	a := rt.handle(w, c)
+	if rt.hosted && a.status == http.StatusOK {
+		a.status = rt.status
+	}
+	return a
 }
 
 // check checks the path, the query and the body, and reports all that is wrong at once.
@@ -168,10 +173,10 @@ func (c *call) check(rt *route) {
 			c.errs.Path(name, kind, id)
 		}
 	}
-	c.q, c.in = c.errs.Query(rt.query, c.URL.Query()), object{}
+	c.q, c.in = c.errs.Values("query", rt.query, c.URL.Query()), object{}
 	switch {
 	case rt.form:
-		c.in = c.errs.Form(slices.DeleteFunc(slices.Clone(rt.body), func(f apispec.Field) bool { return f.Type == "file" }), c.form)
+		c.in = c.errs.Values("body", slices.DeleteFunc(slices.Clone(rt.body), func(f apispec.Field) bool { return f.Type == "file" }), c.form)
 		if c.file == nil {
 			c.errs.Add("missing", check.Loc{"body", "file"}, "Field required", nil)
 		}

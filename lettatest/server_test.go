@@ -738,7 +738,7 @@ func TestHosted(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
 	id := c.create("name", "origin")["id"].(string)
-	c.do(200, "POST", "/v1/templates", object{"type": "agent", "agent_id": id, "name": "t"})
+	c.do(201, "POST", "/v1/templates", object{"type": "agent", "agent_id": id, "name": "t"})
 	made := c.do(201, "POST", "/v1/templates/t:latest/agents", object{"agent_name": "copy"}).(object)["agent_ids"].([]any)
 	assert.Equal(t, "copy", c.do(200, "GET", "/v1/agents/"+made[0].(string), nil).(object)["name"])
 	c.do(200, "POST", "/v1/templates/t/save", object{})
@@ -749,7 +749,7 @@ func TestHosted(t *testing.T) {
 	}).(object)["token"].(string)
 	assert.Len(t, c.do(200, "GET", "/v1/client-side-access-tokens?agentId="+id, nil).(object)["tokens"], 1)
 	c.do(204, "DELETE", "/v1/client-side-access-tokens/"+token, object{})
-	sched := c.do(200, "POST", "/v1/agents/"+id+"/schedule", object{
+	sched := c.do(201, "POST", "/v1/agents/"+id+"/schedule", object{
 		"messages": []object{{"role": "user", "content": "x"}}, "schedule": object{"type": "one-time", "scheduled_at": 1800000000000},
 	}).(object)["id"].(string)
 	assert.Len(t, c.do(200, "GET", "/v1/agents/"+id+"/schedule", nil).(object)["scheduled_messages"], 1)

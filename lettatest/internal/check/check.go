@@ -127,8 +127,8 @@ func Parse(specs string) (out Fields) {
 	return out
 }
 
-// Query checks the parameters of a query. Of one that is no list, the last value counts.
-func (p *Problems) Query(fields Fields, values url.Values) map[string]any {
+// Values checks the parameters of a query, or the texts of a form. Of one that is no list, the last value counts.
+func (p *Problems) Values(place string, fields Fields, values url.Values) map[string]any {
 	in := map[string]any{}
 	for _, f := range fields {
 		all, ok := values[f.Name]
@@ -144,7 +144,7 @@ func (p *Problems) Query(fields Fields, values url.Values) map[string]any {
 			in[f.Name] = all[len(all)-1]
 		}
 	}
-	return p.object(fields, Loc{"query"}, in, false)
+	return p.object(fields, Loc{place}, in, false)
 }
 
 // Body checks a body of JSON. In a closed one, a field that is not known is refused.
@@ -154,15 +154,6 @@ func (p *Problems) Body(fields Fields, body any, closed bool) map[string]any {
 		return map[string]any{}
 	}
 	return p.object(fields, Loc{"body"}, in, closed)
-}
-
-// Form checks the text fields of a form.
-func (p *Problems) Form(fields Fields, form map[string]string) map[string]any {
-	in := map[string]any{}
-	for k, v := range form {
-		in[k] = v
-	}
-	return p.object(fields, Loc{"body"}, in, false)
 }
 
 func (p *Problems) dict(at Loc, v any) (map[string]any, bool) {

@@ -33,7 +33,6 @@ var extra = map[string][]string{
 	"AgentListParams":          {"show_hidden_agents boolean in=query"},
 	"BlockListParams":          {"show_hidden_blocks boolean in=query"},
 	"ConversationCreateParams": {"isolated_block_labels array<string>|null in=body"},
-	"RunListParams":            {},
 }
 
 // tried are unions whose variants the server tries one after the other, although a member tells them apart; that member may be missing.
