@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/google/go-querystring/query"
@@ -39,14 +40,21 @@ const (
 
 // Client talks to one server. It is safe for concurrent use: make one and share it.
 type Client struct {
+	AccessTokens  *AccessTokenService
 	Agents        *AgentService
 	Blocks        *BlockService
 	Conversations *ConversationService
+	Environments  *EnvironmentService
+	Jobs          *JobService
+	MCPServers    *MCPServerService
 	Messages      *MessageService
 	Models        *ModelService
+	Providers     *ProviderService
 	Runs          *RunService
 	Steps         *StepService
 	Tags          *TagService
+	Templates     *TemplateService
+	Tools         *ToolService
 
 	core *core // behind a pointer, so that fmt prints an address and no header
 }
@@ -77,14 +85,21 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 		return nil, fmt.Errorf("letta: %w", err)
 	}
 	return &Client{
+		AccessTokens:  &AccessTokenService{c},
 		Agents:        &AgentService{c, &AgentMessageService{c}},
 		Blocks:        &BlockService{c, &BlockAgentService{c}},
 		Conversations: &ConversationService{c, &ConversationMessageService{c}},
+		Environments:  &EnvironmentService{c},
+		Jobs:          &JobService{c},
+		MCPServers:    &MCPServerService{c, &MCPServerToolService{c}},
 		Messages:      &MessageService{c},
 		Models:        &ModelService{c, &ModelEmbeddingService{c}},
+		Providers:     &ProviderService{c},
 		Runs:          &RunService{c, &RunMessageService{c}, &RunStepService{c}, &RunTraceService{c}, &RunUsageService{c}},
 		Steps:         &StepService{c, &StepFeedbackService{c}, &StepMessageService{c}, &StepMetricService{c}, &StepTraceService{c}},
 		Tags:          &TagService{c},
+		Templates:     &TemplateService{c, &TemplateAgentService{c}},
+		Tools:         &ToolService{c},
 		core:          c,
 	}, nil
 }
@@ -277,6 +292,9 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 		}
 		header[key] = list
 	}
+	if slices.ContainsFunc(r.ids, isSecret) {
+		path = r.op.PathTemplate // for errors and logs
+	}
 	body, contentType, err := cfg.encode(r.body, r.foreign)
 	if err != nil {
 		return nil, invalid(subject, "%w", err)
@@ -297,6 +315,11 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	return &call{core: c, cfg: cfg, op: r.op, subject: subject, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}, nil
 }
 
+func isSecret(id any) bool {
+	_, secret := id.(AccessTokenID)
+	return secret
+}
+
 func setDefault(header http.Header, name, value string) {
 	if value != "" && header.Get(name) == "" {
 		header.Set(name, value)
@@ -307,7 +330,7 @@ func setDefault(header http.Header, name, value string) {
 func expand(path string, ids []any) (string, error) {
 	for _, id := range ids {
 		start, end := strings.IndexByte(path, '{'), strings.IndexByte(path, '}')
-		name, text := path[start+1:end], fmt.Sprint(id)
+		name, text := path[start+1:end], reflect.ValueOf(id).String() // a secret prints as something else
 		switch {
 		case text == "":
 			return "", fmt.Errorf("%s is empty", name)
@@ -418,9 +441,11 @@ func wellFormed(v reflect.Value) error {
 				return fmt.Errorf("row %d: %w", i, err)
 			}
 		}
+	case reflect.Interface:
+		return wellFormed(v.Elem())
 	case reflect.Pointer:
-		if turn, ok := v.Interface().(interface{ wellFormed() error }); ok {
-			return turn.wellFormed()
+		if value, ok := v.Interface().(interface{ wellFormed() error }); ok {
+			return value.wellFormed()
 		}
 		if v.Elem().Kind() != reflect.Struct || v.Elem().NumField() == 0 {
 			return nil

@@ -53,6 +53,12 @@ func init() {
 			json.UnmarshalFromFunc(messages.decode),
 			json.UnmarshalFromFunc(approvals.decode),
 			json.UnmarshalFromFunc(messageInputs.decode),
+			json.UnmarshalFromFunc(mcpServers.decode),
+			json.UnmarshalFromFunc(decodeList[MCPServers]),
+			json.UnmarshalFromFunc(mcpServerConfigs.decode),
+			json.UnmarshalFromFunc(environmentMessages.decode),
+			json.UnmarshalFromFunc(decodeList[EnvironmentMessages]),
+			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ isKind) error { return dec.SkipValue() }),
 			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v plainer) error {
 				return json.UnmarshalDecode(dec, v.plain())
 			}),
@@ -63,6 +69,17 @@ func init() {
 // plainer is a type with an UnmarshalJSON, for the standard library's sake: the method costs a second scan of its
 // value. plain is the same value as a type without methods, which our engine decodes straight away.
 type plainer interface{ plain() any }
+
+// isKind is a Kind of any type.
+type isKind interface{ isKind() }
+
+// decodeList reads the named list of a union as the plain slice that it is, for the same reason.
+func decodeList[L ~[]T, T any](dec *jsontext.Decoder, v *L) error {
+	list := []T(*v)
+	err := json.UnmarshalDecode(dec, &list)
+	*v = list
+	return err
+}
 
 // timeForms are tried in turn. The third is 0.16.8's Run.completed_at and every time of 0.6.12: no zone, meaning UTC.
 var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", time.DateOnly}
@@ -117,11 +134,18 @@ type union[T any] struct {
 	unknown  func(kind string, raw stdjson.RawMessage) T
 }
 
+// kinds holds the kind of every variant, for Kind.
+var kinds = map[reflect.Type]string{}
+
 // newUnion takes one pointer of each variant; kind is the method of T that names a variant.
-func newUnion[T any](field string, kind func(T) string, unknown func(string, stdjson.RawMessage) T, variants ...T) *union[T] {
+func newUnion[T any, K ~string](field string, kind func(T) K, unknown func(string, stdjson.RawMessage) T, variants ...T) *union[T] {
 	u := &union[T]{field: field, variants: map[string]reflect.Type{}, unknown: unknown}
 	for _, v := range variants {
-		u.variants[kind(v)] = reflect.TypeOf(v).Elem()
+		t := reflect.TypeOf(v).Elem()
+		u.variants[string(kind(v))] = t
+		if kind(v) != "" {
+			kinds[t] = string(kind(v))
+		}
 	}
 	return u
 }

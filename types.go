@@ -4,20 +4,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"reflect"
 )
 
 // Ids are types of their own, so that two of them cannot be swapped. They are opaque; 0.16.8 writes prefix-uuid.
 type (
 	AgentID        string
 	BlockID        string
+	ConnectionID   string
 	ConversationID string
+	DeviceID       string
 	FileID         string
 	FolderID       string
 	GroupID        string
 	IdentityID     string
+	JobID          string
+	MCPServerID    string
 	MessageID      string
+	ProviderID     string
 	RunID          string
 	StepID         string
+	TemplateID     string
 	ToolCallID     string
 	ToolID         string
 )
@@ -75,6 +82,21 @@ func (o Opt[T]) EncodeValues(key string, values *url.Values) error {
 	}
 	return nil
 }
+
+// Kind is the field that tells the variants of a union apart, such as "type" or "message_type". There is nothing to
+// set: T, the struct that holds it, decides what it is in JSON.
+type Kind[T any] struct{}
+
+// String is the kind of T, such as "user_message".
+func (Kind[T]) String() string { return kinds[reflect.TypeFor[T]()] }
+
+// MarshalText writes the kind of T.
+func (k Kind[T]) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText accepts every kind: who decodes into a T has chosen it already.
+func (Kind[T]) UnmarshalText([]byte) error { return nil }
+
+func (Kind[T]) isKind() {}
 
 // Order is the direction of a list.
 type Order string
