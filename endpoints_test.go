@@ -27,10 +27,11 @@ import (
 
 // helpers are the methods of ours that are no operation of the API.
 var helpers = []string{
-	"agents.list_all", "agents.count", "agents.exists", "agents.ensure", "agents.find", "agents.add_tags", "agents.remove_tags",
+	"agents.list_all", "agents.update_all", "agents.usage", "agents.count", "agents.exists", "agents.ensure", "agents.find", "agents.add_tags", "agents.remove_tags",
 	"agents.messages.list_all", "agents.messages.latest", "agents.messages.pending", "agents.messages.respond", "agents.messages.deny_all", "agents.messages.run_tools",
 	"blocks.list_all", "blocks.agents.list_all", "tags.list_all", "messages.list_all",
 	"conversations.list_all", "conversations.messages.list_all", "conversations.messages.latest",
+	"access_tokens.list_all", "environments.list_all", "jobs.list_all", "providers.list_all", "tools.list_all", "tools.ensure", "tools.find",
 	"runs.list_all", "runs.stream", "runs.wait", "runs.messages.list_all", "runs.steps.list_all", "steps.list_all", "steps.messages.list_all",
 }
 
@@ -103,9 +104,10 @@ func operations(c *Client) map[string]operation {
 
 func snake(name string) string {
 	var b strings.Builder
-	for i, r := range name {
-		if unicode.IsUpper(r) && i > 0 {
-			b.WriteByte('_')
+	letters := []rune(name)
+	for i, r := range letters {
+		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(letters[i-1]) || i+1 < len(letters) && unicode.IsLower(letters[i+1])) {
+			b.WriteByte('_') // MCPServers is mcp_servers
 		}
 		b.WriteRune(unicode.ToLower(r))
 	}
@@ -220,8 +222,7 @@ func answerOf(t *testing.T, sdk string, op operation) (status int, contentType, 
 			return x.Status, "application/json", string(x.Body)
 		}
 	}
-	require.Fail(t, "no recording of "+sdk)
-	return
+	return http.StatusOK, "application/json", answerOfSpec(t, op.Operation) // Letta 0.16.8 lacks it
 }
 
 // clearFields empties fields of params, by their wire names.
@@ -382,15 +383,17 @@ func arguments(method reflect.Type) (args []reflect.Value, ids []string) {
 }
 
 var exampleVariants = map[reflect.Type]any{
-	reflect.TypeFor[ModelSettings]():  &OpenAIModelSettings{MaxOutputTokens: 5},
-	reflect.TypeFor[ResponseFormat](): &JSONObjectResponseFormat{},
-	reflect.TypeFor[ToolRule]():       &TerminalToolRule{ToolName: "x"},
-	reflect.TypeFor[ContentPart]():    &TextContent{Text: "x"},
-	reflect.TypeFor[any]():            "x",
-	reflect.TypeFor[MessageInput]():   UserText("x"),
-	reflect.TypeFor[Message]():        &AssistantMessage{},
-	reflect.TypeFor[Approval]():       &ApprovalReturn{},
-	reflect.TypeFor[io.Reader]():      strings.NewReader("{}"),
+	reflect.TypeFor[ModelSettings]():      &OpenAIModelSettings{MaxOutputTokens: 5},
+	reflect.TypeFor[ResponseFormat]():     &JSONObjectResponseFormat{},
+	reflect.TypeFor[ToolRule]():           &TerminalToolRule{ToolName: "x"},
+	reflect.TypeFor[ContentPart]():        &TextContent{Text: "x"},
+	reflect.TypeFor[any]():                "x",
+	reflect.TypeFor[MessageInput]():       UserText("x"),
+	reflect.TypeFor[Message]():            &AssistantMessage{},
+	reflect.TypeFor[Approval]():           &ApprovalReturn{},
+	reflect.TypeFor[MCPServerConfig]():    &StdioMCPServerConfig{},
+	reflect.TypeFor[EnvironmentMessage](): &EnvironmentUserMessage{},
+	reflect.TypeFor[io.Reader]():          strings.NewReader("{}"),
 }
 
 // filled is a value of a type with no field left at its zero value.
