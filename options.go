@@ -86,12 +86,12 @@ func (s *settings) applyRequest(c *settings) error {
 }
 
 // resolve gives the client's settings with the options of one call on top.
-func (c *core) resolve(r request, opts []RequestOption) (*settings, error) {
+func (c *core) resolve(r request, out any, opts []RequestOption) (*settings, error) {
 	cfg, err := c.resolveFor(r.op.Name, opts, r.ids...)
 	switch {
 	case err != nil:
 		return nil, err
-	case cfg.streamOption != "" && !r.stream:
+	case cfg.streamOption != "" && !r.stream && !(cfg.streamOption == "WithIdleTimeout" && r.transfers(out)):
 		return nil, invalid(about(r.op.Name, r.ids...), "%s is for streams", cfg.streamOption)
 	case cfg.turnOption != "" && !r.turn:
 		return nil, invalid(about(r.op.Name, r.ids...), "%s is for turns", cfg.turnOption)
@@ -398,7 +398,8 @@ func WithTimeout(d time.Duration) RequestOption {
 }
 
 // WithIdleTimeout ends a stream that is silent for so long, with ErrStreamIdle; 0 never does. Default 90 s: a server
-// sends a ping after 20 s of silence. A stream has no total timeout but its context.
+// sends a ping after 20 s of silence. A stream has no total timeout but its context. An upload and a download end in the
+// same way when nothing moves.
 func WithIdleTimeout(d time.Duration) RequestOption {
 	return streamOption("WithIdleTimeout", func(c *settings) error {
 		if d < 0 {
