@@ -14,8 +14,16 @@ import (
 
 // AgentService is client.Agents. https://docs.letta.com/api/resources/agents
 type AgentService struct {
-	core     *core
-	Messages *AgentMessageService
+	core       *core
+	Archives   *AgentArchiveService
+	Blocks     *AgentBlockService
+	Files      *AgentFileService
+	Folders    *AgentFolderService
+	Identities *AgentIdentityService
+	Messages   *AgentMessageService
+	Passages   *AgentPassageService
+	Schedule   *AgentScheduleService
+	Tools      *AgentToolService
 }
 
 // Tags are the parameters for a list of the agents with any of the tags:
@@ -289,8 +297,10 @@ type AgentState struct {
 	// Deprecated: by Letta, in favour of Blocks.
 	Memory Memory `json:"memory"`
 	Name   string `json:"name"`
-	// Deprecated: by Letta, in favour of the folders of the agent.
-	Sources []Source `json:"sources,omitzero"`
+	// Sources are the folders of the agent.
+	//
+	// Deprecated: use Agents.Folders.List.
+	Sources []Folder `json:"sources,omitzero"`
 	System  string   `json:"system"`
 	// Tags is nil unless loaded: by Tags, or by AgentIncludeTags.
 	Tags               []string            `json:"tags,omitzero"`
@@ -615,73 +625,6 @@ func (v *FileBlock) plain() any {
 	return (*fields)(v)
 }
 
-// Source is the older name of a folder.
-type Source struct {
-	ID               FolderID         `json:"id"`
-	EmbeddingConfig  EmbeddingConfig  `json:"embedding_config"`
-	Name             string           `json:"name"`
-	CreatedAt        time.Time        `json:"created_at,omitzero"`
-	CreatedByID      string           `json:"created_by_id,omitzero"`
-	Description      string           `json:"description,omitzero"`
-	Instructions     string           `json:"instructions,omitzero"`
-	LastUpdatedByID  string           `json:"last_updated_by_id,omitzero"`
-	Metadata         map[string]any   `json:"metadata,omitzero"`
-	UpdatedAt        time.Time        `json:"updated_at,omitzero"`
-	VectorDBProvider VectorDBProvider `json:"vector_db_provider"`
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *Source) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *Source) plain() any {
-	type fields Source
-	return (*fields)(v)
-}
-
-// Identity is the older way to tie agents to users; letta-go does it by tags.
-type Identity struct {
-	ID IdentityID `json:"id"`
-	// Deprecated: by Letta.
-	AgentIDs []AgentID `json:"agent_ids,omitzero"`
-	// Deprecated: by Letta.
-	BlockIDs      []BlockID          `json:"block_ids,omitzero"`
-	IdentifierKey string             `json:"identifier_key"`
-	IdentityType  string             `json:"identity_type"`
-	Name          string             `json:"name"`
-	ProjectID     string             `json:"project_id,omitzero"`
-	Properties    []IdentityProperty `json:"properties,omitzero"`
-}
-
-// IdentityProperty is one property of an identity.
-type IdentityProperty struct {
-	Key   string `json:"key"`
-	Type  string `json:"type"`
-	Value any    `json:"value"`
-}
-
-// Group is a set of agents that work together.
-type Group struct {
-	ID                     GroupID   `json:"id"`
-	AgentIDs               []AgentID `json:"agent_ids,omitzero"`
-	Description            string    `json:"description"`
-	ManagerType            string    `json:"manager_type"`
-	BaseTemplateID         string    `json:"base_template_id,omitzero"`
-	DeploymentID           string    `json:"deployment_id,omitzero"`
-	Hidden                 bool      `json:"hidden,omitzero"`
-	LastProcessedMessageID MessageID `json:"last_processed_message_id,omitzero"`
-	ManagerAgentID         AgentID   `json:"manager_agent_id,omitzero"`
-	MaxMessageBufferLength int       `json:"max_message_buffer_length,omitzero"`
-	MaxTurns               int       `json:"max_turns,omitzero"`
-	MinMessageBufferLength int       `json:"min_message_buffer_length,omitzero"`
-	ProjectID              string    `json:"project_id,omitzero"`
-	// Deprecated: by Letta.
-	SharedBlockIDs          []BlockID `json:"shared_block_ids,omitzero"`
-	SleeptimeAgentFrequency int       `json:"sleeptime_agent_frequency,omitzero"`
-	TemplateID              string    `json:"template_id,omitzero"`
-	TerminationToken        string    `json:"termination_token,omitzero"`
-	TurnsCounter            int       `json:"turns_counter,omitzero"`
-}
-
 // AgentEnvironmentVariable is a secret of an agent's tools.
 type AgentEnvironmentVariable struct {
 	AgentID         AgentID   `json:"agent_id"`
@@ -718,14 +661,4 @@ const (
 	AgentTypeSleeptimeAgent      AgentType = "sleeptime_agent"
 	AgentTypeVoiceConvoAgent     AgentType = "voice_convo_agent"
 	AgentTypeVoiceSleeptimeAgent AgentType = "voice_sleeptime_agent"
-)
-
-// VectorDBProvider is where a folder's vectors lie.
-type VectorDBProvider string
-
-// The values known today; others are kept as they come.
-const (
-	VectorDBProviderNative   VectorDBProvider = "native"
-	VectorDBProviderTpuf     VectorDBProvider = "tpuf"
-	VectorDBProviderPinecone VectorDBProvider = "pinecone"
 )

@@ -40,10 +40,15 @@ const (
 // Client talks to one server. It is safe for concurrent use: make one and share it.
 type Client struct {
 	Agents        *AgentService
+	Archives      *ArchiveService
 	Blocks        *BlockService
 	Conversations *ConversationService
+	Folders       *FolderService
+	Groups        *GroupService
+	Identities    *IdentityService
 	Messages      *MessageService
 	Models        *ModelService
+	Passages      *PassageService
 	Runs          *RunService
 	Steps         *StepService
 	Tags          *TagService
@@ -77,11 +82,19 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 		return nil, fmt.Errorf("letta: %w", err)
 	}
 	return &Client{
-		Agents:        &AgentService{c, &AgentMessageService{c}},
+		Agents: &AgentService{
+			c, &AgentArchiveService{c}, &AgentBlockService{c}, &AgentFileService{c}, &AgentFolderService{c}, &AgentIdentityService{c},
+			&AgentMessageService{c}, &AgentPassageService{c}, &AgentScheduleService{c}, &AgentToolService{c},
+		},
+		Archives:      &ArchiveService{c, &ArchivePassageService{c}},
 		Blocks:        &BlockService{c, &BlockAgentService{c}},
 		Conversations: &ConversationService{c, &ConversationMessageService{c}},
+		Folders:       &FolderService{c, &FolderAgentService{c}, &FolderFileService{c}, &FolderPassageService{c}},
+		Groups:        &GroupService{c, &GroupBlockService{c}, &GroupMessageService{c}},
+		Identities:    &IdentityService{c, &IdentityAgentService{c}, &IdentityBlockService{c}, &IdentityPropertyService{c}},
 		Messages:      &MessageService{c},
 		Models:        &ModelService{c, &ModelEmbeddingService{c}},
+		Passages:      &PassageService{c},
 		Runs:          &RunService{c, &RunMessageService{c}, &RunStepService{c}, &RunTraceService{c}, &RunUsageService{c}},
 		Steps:         &StepService{c, &StepFeedbackService{c}, &StepMessageService{c}, &StepMetricService{c}, &StepTraceService{c}},
 		Tags:          &TagService{c},

@@ -8,18 +8,22 @@ import (
 
 // Ids are types of their own, so that two of them cannot be swapped. They are opaque; 0.16.8 writes prefix-uuid.
 type (
-	AgentID        string
-	BlockID        string
-	ConversationID string
-	FileID         string
-	FolderID       string
-	GroupID        string
-	IdentityID     string
-	MessageID      string
-	RunID          string
-	StepID         string
-	ToolCallID     string
-	ToolID         string
+	AgentFileID        string
+	AgentID            string
+	ArchiveID          string
+	BlockID            string
+	ConversationID     string
+	FileID             string
+	FolderID           string
+	GroupID            string
+	IdentityID         string
+	MessageID          string
+	PassageID          string
+	RunID              string
+	ScheduledMessageID string
+	StepID             string
+	ToolCallID         string
+	ToolID             string
 )
 
 // Opt is a field that can be left out (its zero value), null, or a value.

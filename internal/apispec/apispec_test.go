@@ -59,8 +59,8 @@ func TestLookup(t *testing.T) {
 
 func TestSchemas(t *testing.T) {
 	t.Parallel()
-	if n := len(Schemas()); n != 647 {
-		t.Errorf("%d schemas, want 647", n)
+	if n := len(Schemas()); n != 675 {
+		t.Errorf("%d schemas, want 675", n)
 	}
 	for name, s := range Schemas() {
 		if Schemas()[s.Name].Name != s.Name {
