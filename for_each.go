@@ -45,7 +45,10 @@ type ForEachFailure[T any] struct {
 // raised again here. Only the failures are kept in memory.
 func ForEach[T any](ctx context.Context, items iter.Seq2[T, error], opts ForEachOptions, do func(context.Context, T) error) (*ForEachResult[T], error) {
 	const operation = "for_each"
-	if opts.Concurrency < 0 || opts.MaxFailures < 0 {
+	switch {
+	case ctx == nil:
+		return nil, invalid(operation, "the context is nil")
+	case opts.Concurrency < 0 || opts.MaxFailures < 0:
 		return nil, invalid(operation, "concurrency is %d, max failures is %d", opts.Concurrency, opts.MaxFailures)
 	}
 	if opts.Concurrency == 0 {
@@ -162,6 +165,8 @@ func (s *AgentService) UpdateAll(ctx context.Context, filter *AgentListParams, u
 		return nil, err
 	}
 	switch {
+	case ctx == nil:
+		return nil, invalid(operation, "the context is nil")
 	case filter == nil:
 		return nil, invalid(operation, "the filter is nil: pass an empty one for every agent")
 	case cfg.response != nil:

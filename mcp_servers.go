@@ -54,10 +54,22 @@ type MCPServerCreateParams struct {
 	ServerName string          `json:"server_name" letta:"required"`
 }
 
+// UnmarshalJSON reads the configuration.
+func (v *MCPServerCreateParams) UnmarshalJSON(data []byte) error {
+	type fields MCPServerCreateParams
+	return unmarshal(data, (*fields)(v))
+}
+
 // MCPServerUpdateParams change an MCP server.
 type MCPServerUpdateParams struct {
 	Config     MCPServerConfig `json:"config" letta:"required"`
 	ServerName Opt[string]     `json:"server_name,omitzero"`
+}
+
+// UnmarshalJSON reads the configuration.
+func (v *MCPServerUpdateParams) UnmarshalJSON(data []byte) error {
+	type fields MCPServerUpdateParams
+	return unmarshal(data, (*fields)(v))
 }
 
 // MCPServerRefreshParams say for whom to refresh.

@@ -189,24 +189,3 @@ type ToolSearchResult struct {
 	FTSRank       int     `json:"fts_rank,omitzero"`    // 0 if it was not found by words
 	VectorRank    int     `json:"vector_rank,omitzero"` // 0 if it was not found by meaning
 }
-
-// ToolExecutionStatus says how a tool's run ended.
-type ToolExecutionStatus string
-
-// The values known today; others are kept as they come.
-const (
-	ToolExecutionStatusSuccess ToolExecutionStatus = "success"
-	ToolExecutionStatusError   ToolExecutionStatus = "error"
-)
-
-// ToolExecutionResult is what came of running a tool. That the tool failed is a Status, not an error.
-type ToolExecutionResult struct {
-	Status ToolExecutionStatus `json:"status"`
-	// Deprecated: it is never set. Agents.Retrieve gets the agent.
-	AgentState *AgentState `json:"agent_state,omitzero"`
-	// FuncReturn is the JSON of what the tool returned, or of its error message.
-	FuncReturn               json.RawMessage `json:"func_return,omitzero"`
-	SandboxConfigFingerprint string          `json:"sandbox_config_fingerprint,omitzero"`
-	Stderr                   []string        `json:"stderr,omitzero"` // line by line
-	Stdout                   []string        `json:"stdout,omitzero"` // line by line
-}

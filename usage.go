@@ -40,8 +40,11 @@ func (s *AgentService) Usage(ctx context.Context, id AgentID, params *UsageParam
 	if err != nil {
 		return nil, err
 	}
-	if id == "" {
-		return nil, invalid(operation, "agent_id is empty")
+	if ctx == nil {
+		return nil, invalid(operation, "the context is nil")
+	}
+	if _, err := expand("{agent_id}", []any{id}); err != nil { // it goes into queries, where anything would pass
+		return nil, invalid(operation, "%w", err)
 	}
 	p := copyOf(params)
 	usage, err := s.usageOfSteps(ctx, id, p, cfg.followUp())

@@ -59,8 +59,8 @@ func TestLookup(t *testing.T) {
 
 func TestSchemas(t *testing.T) {
 	t.Parallel()
-	if n := len(Schemas()); n != 687 {
-		t.Errorf("%d schemas, want 687", n)
+	if n := len(Schemas()); n != 688 {
+		t.Errorf("%d schemas, want 688", n)
 	}
 	for name, s := range Schemas() {
 		if Schemas()[s.Name].Name != s.Name {

@@ -71,6 +71,7 @@ def operation(o):
 # Operations that only self-hosted servers have, by the names of the methods that the package gives them. Their parameters
 # have no type in the official client, so each gets one.
 SELF_HOSTED = {
+    "folders.passages.list": "list_folder_passages",
     "identities.create": "create_identity",
     "identities.retrieve": "retrieve_identity",
     "identities.update": "update_identity",
