@@ -322,7 +322,7 @@ type AgentState struct {
 	IdentityIDs            []IdentityID   `json:"identity_ids,omitzero"`
 	LastRunCompletion      time.Time      `json:"last_run_completion,omitzero"`
 	LastRunDurationMS      int            `json:"last_run_duration_ms,omitzero"`
-	LastStopReason         StopReasonType `json:"last_stop_reason,omitzero"`
+	LastStopReason         StopReason     `json:"last_stop_reason,omitzero"`
 	LastUpdatedByID        string         `json:"last_updated_by_id,omitzero"`
 	ManagedGroup           *Group         `json:"managed_group,omitzero"`
 	MaxFilesOpen           int            `json:"max_files_open,omitzero"`
@@ -342,14 +342,14 @@ type AgentState struct {
 	Timezone                   string                     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables []AgentEnvironmentVariable `json:"tool_exec_environment_variables,omitzero"`
-	ToolRules                    []ToolRule                 `json:"tool_rules,omitzero"`
+	ToolRules                    ToolRules                  `json:"tool_rules,omitzero"`
 	UpdatedAt                    time.Time                  `json:"updated_at,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
+// UnmarshalJSON reads model settings of any provider, and every form of time that servers send.
 func (v *AgentState) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *AgentState) plain() any {
+func (v *AgentState) withoutMethods() any {
 	type fields AgentState
 	return (*fields)(v)
 }
@@ -435,15 +435,15 @@ type AgentCreateParams struct {
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
-	ToolRules                    []ToolRule        `json:"tool_rules,omitzero"`
+	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
 	// Tools holds names of tools, ToolIDs their ids; both are attached.
 	Tools []string `json:"tools,omitzero"`
 }
 
-// UnmarshalJSON reads params that were stored as JSON.
+// UnmarshalJSON reads model settings of any provider.
 func (v *AgentCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *AgentCreateParams) plain() any {
+func (v *AgentCreateParams) withoutMethods() any {
 	type fields AgentCreateParams
 	return (*fields)(v)
 }
@@ -463,7 +463,7 @@ type AgentUpdateParams struct {
 	IdentityIDs        []IdentityID            `json:"identity_ids,omitzero"`
 	LastRunCompletion  Opt[time.Time]          `json:"last_run_completion,omitzero"`
 	LastRunDurationMS  Opt[int]                `json:"last_run_duration_ms,omitzero"`
-	LastStopReason     Opt[StopReasonType]     `json:"last_stop_reason,omitzero"`
+	LastStopReason     Opt[StopReason]         `json:"last_stop_reason,omitzero"`
 	// Deprecated: by Letta, in favour of Model and ModelSettings.
 	LLMConfig    Opt[LLMConfig] `json:"llm_config,omitzero"`
 	MaxFilesOpen Opt[int]       `json:"max_files_open,omitzero"`
@@ -495,15 +495,7 @@ type AgentUpdateParams struct {
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
-	ToolRules                    []ToolRule        `json:"tool_rules,omitzero"`
-}
-
-// UnmarshalJSON reads params that were stored as JSON.
-func (v *AgentUpdateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentUpdateParams) plain() any {
-	type fields AgentUpdateParams
-	return (*fields)(v)
+	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
 }
 
 // AgentListParams filter and page agents. Tags makes the common one.
@@ -517,7 +509,7 @@ type AgentListParams struct {
 	IdentityID           IdentityID     `url:"identity_id,omitempty"`
 	Include              []AgentInclude `url:"include,omitempty"`
 	IncludeRelationships []string       `url:"include_relationships,omitempty"`
-	LastStopReason       StopReasonType `url:"last_stop_reason,omitempty"`
+	LastStopReason       StopReason     `url:"last_stop_reason,omitempty"`
 	Limit                int            `url:"limit,omitempty"`
 	MatchAllTags         bool           `url:"match_all_tags,omitempty"`
 	Name                 string         `url:"name,omitempty"`
@@ -617,14 +609,6 @@ type FileBlock struct {
 	TemplateName        string         `json:"template_name,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *FileBlock) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *FileBlock) plain() any {
-	type fields FileBlock
-	return (*fields)(v)
-}
-
 // AgentEnvironmentVariable is a secret of an agent's tools.
 type AgentEnvironmentVariable struct {
 	AgentID         AgentID   `json:"agent_id"`
@@ -637,14 +621,6 @@ type AgentEnvironmentVariable struct {
 	LastUpdatedByID string    `json:"last_updated_by_id,omitzero"`
 	UpdatedAt       time.Time `json:"updated_at,omitzero"`
 	ValueEnc        string    `json:"value_enc,omitzero"`
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *AgentEnvironmentVariable) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentEnvironmentVariable) plain() any {
-	type fields AgentEnvironmentVariable
-	return (*fields)(v)
 }
 
 // AgentType is the architecture of an agent.

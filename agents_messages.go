@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
-	"slices"
-	"strings"
 )
 
 // AgentMessageService is client.Agents.Messages: talking to an agent. Turns of one agent should not overlap: see
@@ -15,7 +13,7 @@ type AgentMessageService struct{ core *core }
 
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
 // sent once: after an error that leaves open whether it arrived, look at the agent's messages.
-func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	body, err := params.body("agents.messages.create", false, false)
 	if err != nil {
 		return nil, err
@@ -119,9 +117,6 @@ type CompactionResponse struct {
 	NumMessagesAfter  int    `json:"num_messages_after"`
 }
 
-// MessageType names a kind of message.
-type MessageType string
-
 // ClientTool describes a tool that the caller runs.
 type ClientTool struct {
 	Name        string          `json:"name"`
@@ -157,24 +152,16 @@ type AgentMessageCreateParams struct {
 	// MaxSteps bounds the model calls of the turn; the server's default is 50.
 	MaxSteps int `json:"max_steps,omitzero"`
 	// Messages are what to send; UserText makes the usual one. Either Messages or Input is needed.
-	Messages       []MessageInput `json:"messages,omitzero"`
-	OverrideModel  string         `json:"override_model,omitzero"`
-	OverrideSystem string         `json:"override_system,omitzero"`
-	ReturnLogprobs bool           `json:"return_logprobs,omitzero"`
-	ReturnTokenIDs bool           `json:"return_token_ids,omitzero"`
+	Messages       MessageInputs `json:"messages,omitzero"`
+	OverrideModel  string        `json:"override_model,omitzero"`
+	OverrideSystem string        `json:"override_system,omitzero"`
+	ReturnLogprobs bool          `json:"return_logprobs,omitzero"`
+	ReturnTokenIDs bool          `json:"return_token_ids,omitzero"`
 	// StreamTokens streams pieces of messages as they come. Needs Stream.
 	StreamTokens bool `json:"stream_tokens,omitzero"`
 	TopLogprobs  int  `json:"top_logprobs,omitzero"`
 	// Deprecated: by Letta.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *AgentMessageCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentMessageCreateParams) plain() any {
-	type fields AgentMessageCreateParams
-	return (*fields)(v)
 }
 
 // AgentMessageCreateAsyncParams are what to send to an agent.
@@ -188,27 +175,19 @@ type AgentMessageCreateAsyncParams struct {
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	ClientTools  []ClientTool  `json:"client_tools,omitzero"`
 	// Deprecated: by Letta.
-	EnableThinking            string         `json:"enable_thinking,omitzero"`
-	IncludeCompactionMessages bool           `json:"include_compaction_messages,omitzero"`
-	IncludeReturnMessageTypes []MessageType  `json:"include_return_message_types,omitzero"`
-	Input                     Content        `json:"input,omitzero"`
-	MaxSteps                  int            `json:"max_steps,omitzero"`
-	Messages                  []MessageInput `json:"messages,omitzero"`
-	OverrideModel             string         `json:"override_model,omitzero"`
-	OverrideSystem            string         `json:"override_system,omitzero"`
-	ReturnLogprobs            bool           `json:"return_logprobs,omitzero"`
-	ReturnTokenIDs            bool           `json:"return_token_ids,omitzero"`
-	TopLogprobs               int            `json:"top_logprobs,omitzero"`
+	EnableThinking            string        `json:"enable_thinking,omitzero"`
+	IncludeCompactionMessages bool          `json:"include_compaction_messages,omitzero"`
+	IncludeReturnMessageTypes []MessageType `json:"include_return_message_types,omitzero"`
+	Input                     Content       `json:"input,omitzero"`
+	MaxSteps                  int           `json:"max_steps,omitzero"`
+	Messages                  MessageInputs `json:"messages,omitzero"`
+	OverrideModel             string        `json:"override_model,omitzero"`
+	OverrideSystem            string        `json:"override_system,omitzero"`
+	ReturnLogprobs            bool          `json:"return_logprobs,omitzero"`
+	ReturnTokenIDs            bool          `json:"return_token_ids,omitzero"`
+	TopLogprobs               int           `json:"top_logprobs,omitzero"`
 	// Deprecated: by Letta.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *AgentMessageCreateAsyncParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *AgentMessageCreateAsyncParams) plain() any {
-	type fields AgentMessageCreateAsyncParams
-	return (*fields)(v)
 }
 
 // AgentMessageListParams filter and page messages.
@@ -226,134 +205,4 @@ type AgentMessageListParams struct {
 	Order                     Order          `url:"order,omitempty"`
 	OrderBy                   OrderBy        `url:"order_by,omitempty"`
 	UseAssistantMessage       Opt[bool]      `url:"use_assistant_message,omitempty"`
-}
-
-// LettaResponse is a whole turn of an agent.
-type LettaResponse struct {
-	Messages   []Message            `json:"messages"`
-	StopReason StopReason           `json:"stop_reason"`
-	Usage      LettaUsageStatistics `json:"usage"`
-	Logprobs   *Logprobs            `json:"logprobs,omitzero"`
-	Turns      []ModelTurn          `json:"turns,omitzero"`
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (v *LettaResponse) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *LettaResponse) plain() any {
-	type fields LettaResponse
-	return (*fields)(v)
-}
-
-// Text is what the agent said, one line per message.
-func (r *LettaResponse) Text() string {
-	var lines []string
-	for _, m := range r.Messages {
-		if m, ok := m.(*AssistantMessage); ok {
-			lines = append(lines, m.Content.String())
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// ToolCalls are the calls that the agent made, those that wait for an approval too.
-func (r *LettaResponse) ToolCalls() []ToolCall {
-	var calls []ToolCall
-	for _, m := range r.Messages {
-		switch m := m.(type) {
-		case *ToolCallMessage:
-			calls = append(calls, callsOf(m.ToolCalls, m.ToolCall)...)
-		case *ApprovalRequestMessage:
-			calls = append(calls, m.Calls()...)
-		}
-	}
-	return calls
-}
-
-// PendingCalls are the calls that wait for an approval or for the return of a client tool; all of them have to be
-// answered in one request.
-func (r *LettaResponse) PendingCalls() []ToolCall {
-	var calls []ToolCall
-	for _, m := range r.Messages {
-		switch m := m.(type) {
-		case *ApprovalRequestMessage:
-			calls = callsOf(append(calls, m.Calls()...), nil)
-		case *ToolReturnMessage:
-			calls = slices.DeleteFunc(calls, func(c ToolCall) bool {
-				return c.ToolCallID == m.ToolCallID || slices.ContainsFunc(m.ToolReturns, func(r ToolReturn) bool { return r.ToolCallID == c.ToolCallID })
-			})
-		}
-	}
-	return calls
-}
-
-// Calls are the calls that the message asks about.
-func (m *ApprovalRequestMessage) Calls() []ToolCall { return callsOf(m.ToolCalls, m.ToolCall) }
-
-// callsOf are the calls of a message, each once.
-func callsOf(calls []ToolCall, older *ToolCall) []ToolCall {
-	if len(calls) == 0 && older != nil {
-		return []ToolCall{*older}
-	}
-	var once []ToolCall
-	for _, c := range calls {
-		if !slices.ContainsFunc(once, func(have ToolCall) bool { return have.ToolCallID == c.ToolCallID }) {
-			once = append(once, c)
-		}
-	}
-	return once
-}
-
-// Complete reports whether the turn ended as it should: not by an error, a limit of the account or a context that is
-// too small. A turn that waits for an approval, was cancelled or reached its steps is complete.
-func (r *LettaResponse) Complete() bool {
-	switch r.StopReason.StopReason {
-	case "", StopReasonError, StopReasonLLMAPIError, StopReasonInvalidLLMResponse, StopReasonInvalidToolCall,
-		StopReasonInsufficientCredits, StopReasonContextWindowOverflowInSystemPrompt:
-		return false
-	}
-	return true
-}
-
-// StopReason says why a turn ended.
-type StopReason struct {
-	MessageType string         `json:"message_type,omitzero"`
-	StopReason  StopReasonType `json:"stop_reason"`
-}
-
-// LettaUsageStatistics count tokens and steps of a turn.
-type LettaUsageStatistics struct {
-	MessageType       string  `json:"message_type,omitzero"`
-	CompletionTokens  int     `json:"completion_tokens"`
-	PromptTokens      int     `json:"prompt_tokens"`
-	TotalTokens       int     `json:"total_tokens"`
-	StepCount         int     `json:"step_count"`
-	ContextTokens     int     `json:"context_tokens,omitzero"`
-	CachedInputTokens int     `json:"cached_input_tokens,omitzero"`
-	CacheWriteTokens  int     `json:"cache_write_tokens,omitzero"`
-	ReasoningTokens   int     `json:"reasoning_tokens,omitzero"`
-	RunIDs            []RunID `json:"run_ids,omitzero"`
-}
-
-// Logprobs are the log probabilities of tokens, for those who train models.
-type Logprobs struct {
-	Content []Logprob `json:"content,omitzero"`
-	Refusal []Logprob `json:"refusal,omitzero"`
-}
-
-// Logprob is the log probability of a token.
-type Logprob struct {
-	Token       string    `json:"token"`
-	Logprob     float64   `json:"logprob"`
-	Bytes       []int     `json:"bytes,omitzero"`
-	TopLogprobs []Logprob `json:"top_logprobs,omitzero"`
-}
-
-// ModelTurn is a turn as the model saw it, for those who train models.
-type ModelTurn struct {
-	Role                string  `json:"role"` // assistant, tool
-	Content             string  `json:"content,omitzero"`
-	ToolName            string  `json:"tool_name,omitzero"`
-	OutputIDs           []int   `json:"output_ids,omitzero"`
-	OutputTokenLogprobs [][]any `json:"output_token_logprobs,omitzero"`
 }

@@ -150,7 +150,7 @@ func newCore(opts []ClientOption) (*core, error) {
 		}
 	}
 	if c.base == CloudURL && settings.auth.header == nil {
-		return nil, errors.New("Letta Cloud needs a key: set LETTA_API_KEY or pass WithAPIKey; for a server of your own pass WithBaseURL") //nolint:revive,staticcheck // a name
+		return nil, errors.New("a key is needed for Letta Cloud: set LETTA_API_KEY or pass WithAPIKey; for a server of your own pass WithBaseURL")
 	}
 	c.defaults = settings.settings
 	c.defaults.header.Set("User-Agent", settings.userAgent)
@@ -389,7 +389,7 @@ func (s *settings) encode(body any, foreign bool) ([]byte, string, error) {
 	}
 	engine := marshal
 	if foreign {
-		engine = marshalForeign
+		engine = marshalStandard
 	}
 	data, err := engine(body)
 	if err != nil {

@@ -31,7 +31,7 @@ func (s *AgentMessageService) Pending(ctx context.Context, id AgentID, opts ...R
 
 // Respond answers all calls that wait, in one request, and returns the rest of the turn. It asks for them first, and
 // sends nothing unless every one of them has exactly one answer: a server refuses less, and the agent stays stuck.
-func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, opts ...RequestOption) (*Turn, error) {
 	calls, err := s.waiting(ctx, "agents.messages.respond", id, opts)
 	if err == nil {
 		err = CheckApprovals(calls, answers)
@@ -43,7 +43,7 @@ func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers [
 }
 
 // DenyAll denies all calls that wait, with a reason that the model reads: the way out for an agent that is stuck.
-func (s *AgentMessageService) DenyAll(ctx context.Context, id AgentID, reason string, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) DenyAll(ctx context.Context, id AgentID, reason string, opts ...RequestOption) (*Turn, error) {
 	calls, err := s.waiting(ctx, "agents.messages.deny_all", id, opts)
 	if err != nil {
 		return nil, err
@@ -172,7 +172,7 @@ type ToolRun struct {
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
 // decides on, or that of a request. When the context ends during a call, the agent waits for its return, and refuses
 // messages until DenyAll; with WithCancelOnDone that is done at once.
-func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*LettaResponse, error) {
+func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
 	const operation = "agents.messages.run_tools"
 	if params == nil || run == nil {
 		return nil, invalid(operation, "the params are nil")
@@ -204,7 +204,7 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 	if rounds <= 0 {
 		rounds = 10
 	}
-	whole := &LettaResponse{}
+	whole := &Turn{}
 	for round := 0; ; round++ {
 		response, err := s.round(ctx, id, &p, run.OnMessage, cfg)
 		if response != nil {
@@ -215,7 +215,7 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 		}
 		calls := response.PendingCalls()
 		switch {
-		case len(calls) == 0 && response.StopReason.StopReason == StopReasonRequiresApproval:
+		case len(calls) == 0 && response.StopReason == StopReasonRequiresApproval:
 			return whole, fail(operation, "%w, for calls that IncludeReturnMessageTypes hides", ErrPendingApproval)
 		case len(calls) == 0:
 			return whole, nil
@@ -257,7 +257,7 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 }
 
 // round sends messages and waits for the turn, or shows it as it happens.
-func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), cfg *settings) (*LettaResponse, error) {
+func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), cfg *settings) (*Turn, error) {
 	if show == nil {
 		return s.Create(ctx, id, params, cfg)
 	}
@@ -267,11 +267,11 @@ func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *Age
 	}
 	for message, err := range stream.Events() {
 		if err != nil {
-			return &stream.Result().LettaResponse, err
+			return stream.Result(), err
 		}
 		show(message)
 	}
-	return &stream.Result().LettaResponse, nil
+	return stream.Result(), nil
 }
 
 // Call calls the function, and turns whatever happens into a return for the model. RunTools does it by itself.
@@ -314,11 +314,13 @@ func (t *FuncTool) Call(ctx context.Context, c ToolCall) *ToolReturn {
 }
 
 // add appends another part of the same turn.
-func (r *LettaResponse) add(next *LettaResponse) {
-	r.Messages = append(r.Messages, next.Messages...)
-	r.StopReason, r.Logprobs = next.StopReason, next.Logprobs
-	r.Turns = append(r.Turns, next.Turns...)
-	u, n := &r.Usage, next.Usage
+func (t *Turn) add(next *Turn) {
+	t.Messages = append(t.Messages, next.Messages...)
+	t.StopReason, t.Logprobs = next.StopReason, next.Logprobs
+	t.Turns = append(t.Turns, next.Turns...)
+	t.RunIDs = append(t.RunIDs, next.RunIDs...)
+	t.Warnings = append(t.Warnings, next.Warnings...)
+	u, n := &t.Usage, next.Usage
 	u.MessageType = n.MessageType
 	u.CompletionTokens += n.CompletionTokens
 	u.PromptTokens += n.PromptTokens

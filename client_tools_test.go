@@ -161,7 +161,7 @@ func TestRunToolsRounds(t *testing.T) {
 	require.Len(t, response.Messages, 3)
 	require.Len(t, response.ToolCalls(), 4)
 	require.Equal(t, "hi", response.Text())
-	require.Equal(t, letta.StopReasonEndTurn, response.StopReason.StopReason)
+	require.Equal(t, letta.StopReasonEndTurn, response.StopReason)
 	require.Equal(t, 45, response.Usage.TotalTokens)
 	require.Equal(t, 3, response.Usage.StepCount)
 }
@@ -274,7 +274,7 @@ func TestTooManyRounds(t *testing.T) {
 		require.Len(t, s.seen("POST"), want)
 		require.EqualValues(t, want-1, runs.Load())
 		require.Len(t, response.Messages, want)
-		require.Equal(t, letta.StopReasonRequiresApproval, response.StopReason.StopReason)
+		require.Equal(t, letta.StopReasonRequiresApproval, response.StopReason)
 	}
 }
 

@@ -113,10 +113,10 @@ type Conversation struct {
 	UpdatedAt           time.Time     `json:"updated_at,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
+// UnmarshalJSON reads model settings of any provider, and every form of time that servers send.
 func (v *Conversation) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *Conversation) plain() any {
+func (v *Conversation) withoutMethods() any {
 	type fields Conversation
 	return (*fields)(v)
 }
@@ -135,10 +135,10 @@ type ConversationCreateParams struct {
 	Summary       string        `json:"summary,omitzero"`
 }
 
-// UnmarshalJSON reads params that were stored as JSON.
+// UnmarshalJSON reads model settings of any provider.
 func (v *ConversationCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
 
-func (v *ConversationCreateParams) plain() any {
+func (v *ConversationCreateParams) withoutMethods() any {
 	type fields ConversationCreateParams
 	return (*fields)(v)
 }
@@ -160,7 +160,7 @@ type ConversationListParams struct {
 	After   ConversationID `url:"after,omitempty"`
 	AgentID AgentID        `url:"agent_id,omitempty"`
 	// ArchiveStatus is unarchived, archived or all; 0.16.8 ignores it.
-	ArchiveStatus string `url:"archive_status,omitempty"`
+	ArchiveStatus ArchiveStatus `url:"archive_status,omitempty"`
 	// Limit is the length of a page; the server's default is 50.
 	Limit int   `url:"limit,omitempty"`
 	Order Order `url:"order,omitempty"`
@@ -168,6 +168,16 @@ type ConversationListParams struct {
 	OrderBy       OrderBy `url:"order_by,omitempty"`
 	SummarySearch string  `url:"summary_search,omitempty"`
 }
+
+// ArchiveStatus is which conversations to list.
+type ArchiveStatus string
+
+// The values known today; others are kept as they come.
+const (
+	ArchiveStatusUnarchived ArchiveStatus = "unarchived"
+	ArchiveStatusArchived   ArchiveStatus = "archived"
+	ArchiveStatusAll        ArchiveStatus = "all"
+)
 
 // ConversationCancelParams name the agent of the conversation "default".
 type ConversationCancelParams struct {

@@ -14,7 +14,7 @@ type ConversationMessageService struct{ core *core }
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
 // sent once: after an error that leaves open whether it arrived, look at the conversation's messages. 0.16.8 leaves the
 // run of such a turn in the state created, so that Runs.Wait would not end.
-func (s *ConversationMessageService) Create(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*LettaResponse, error) {
+func (s *ConversationMessageService) Create(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	r, key, err := conversationTurn("conversations.messages.create", id, params, false)
 	if err != nil {
 		return nil, err

@@ -124,8 +124,8 @@ type EnvironmentSendMessageResponse struct {
 	Success bool   `json:"success"`
 }
 
-// EnvironmentMessage is something to send to an environment: *[EnvironmentUserMessage], or *[ApprovalCreate] with answers to
-// pending tool calls.
+// EnvironmentMessage is something to send to an environment: [*EnvironmentUserMessage], [*ApprovalCreate] with answers to
+// pending tool calls, or [*UnknownEnvironmentMessage].
 type EnvironmentMessage interface{ environmentMessage() string }
 
 // EnvironmentMessages is a list of messages that encoding/json can read; a []EnvironmentMessage is assignable to it.

@@ -220,7 +220,7 @@ func Example_messages() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(response.Text(), response.StopReason.StopReason, response.Usage.TotalTokens)
+	fmt.Println(response.Text(), response.StopReason, response.Usage.TotalTokens)
 
 	// Output: You said: hello end_turn 15
 }
@@ -312,7 +312,7 @@ func Example_approvals() {
 	}
 	response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers)
 
-	fmt.Println(len(answers), response.StopReason.StopReason, err)
+	fmt.Println(len(answers), response.StopReason, err)
 	// Output: 1 end_turn <nil>
 }
 

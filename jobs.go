@@ -84,7 +84,7 @@ type Job struct {
 	LastUpdatedByID    string         `json:"last_updated_by_id,omitzero"`
 	Metadata           map[string]any `json:"metadata,omitzero"`
 	Status             JobStatus      `json:"status"`
-	StopReason         StopReasonType `json:"stop_reason,omitzero"`
+	StopReason         StopReason     `json:"stop_reason,omitzero"`
 	TotalDurationNS    int            `json:"total_duration_ns,omitzero"` // in nanoseconds
 	TTFTNS             int            `json:"ttft_ns,omitzero"`           // to the first token, in nanoseconds
 	UpdatedAt          time.Time      `json:"updated_at,omitzero"`

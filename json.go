@@ -25,13 +25,13 @@ func isJSON(data []byte) bool {
 	return jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// marshalForeign encodes a type of the caller, by the rules of encoding/json, except that invalid UTF-8 is an error.
-func marshalForeign(v any) ([]byte, error) {
+// marshalStandard encodes a type of the caller as encoding/json does, except that invalid UTF-8 is an error.
+func marshalStandard(v any) ([]byte, error) {
 	return json.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
 }
 
-// unmarshal decodes what a server sent: unknown fields are ignored, null gives the zero value, of a name that
-// comes twice the last value counts, and times are read in every form that a server was seen to send.
+// unmarshal decodes what a server sent. Unknown fields are ignored, null gives the zero value, the last of two equal names
+// counts, and times are read in every form that servers send.
 func unmarshal(data []byte, v any) error { return json.Unmarshal(data, v, decoding) }
 
 // The unions and fields named here refer to types whose methods call unmarshal, hence a func and not an initialiser.
@@ -46,32 +46,48 @@ func init() {
 			json.UnmarshalFromFunc(decodeToolCalls),
 			json.UnmarshalFromFunc(decodeContent),
 			json.UnmarshalFromFunc(toolRules.decode),
+			json.UnmarshalFromFunc(decodeList[ToolRules]),
 			json.UnmarshalFromFunc(modelSettings.decode),
-			json.UnmarshalFromFunc(responseFormats.decode),
 			json.UnmarshalFromFunc(contentParts.decode),
 			json.UnmarshalFromFunc(imageSources.decode),
 			json.UnmarshalFromFunc(messages.decode),
+			json.UnmarshalFromFunc(decodeList[Messages]),
 			json.UnmarshalFromFunc(approvals.decode),
+			json.UnmarshalFromFunc(decodeList[Approvals]),
 			json.UnmarshalFromFunc(messageInputs.decode),
 			json.UnmarshalFromFunc(mcpServers.decode),
 			json.UnmarshalFromFunc(decodeList[MCPServers]),
 			json.UnmarshalFromFunc(mcpServerConfigs.decode),
 			json.UnmarshalFromFunc(environmentMessages.decode),
 			json.UnmarshalFromFunc(decodeList[EnvironmentMessages]),
+			json.UnmarshalFromFunc(decodeList[MessageInputs]),
 			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ isKind) error { return dec.SkipValue() }),
-			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v plainer) error {
-				return json.UnmarshalDecode(dec, v.plain())
+			json.UnmarshalFromFunc(decodeOpt),
+			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v methodless) error {
+				return json.UnmarshalDecode(dec, v.withoutMethods())
 			}),
 		)),
 	)
 }
 
-// plainer is a type with an UnmarshalJSON, for the standard library's sake: the method costs a second scan of its
-// value. plain is the same value as a type without methods, which our engine decodes straight away.
-type plainer interface{ plain() any }
-
 // isKind is a Kind of any type.
 type isKind interface{ isKind() }
+
+// optional is an Opt of any type.
+type optional interface{ set(null bool) (value any) }
+
+// decodeOpt reads an Opt on the way; its UnmarshalJSON would start anew.
+func decodeOpt(dec *jsontext.Decoder, v optional) error {
+	null := dec.PeekKind() == 'n'
+	if value := v.set(null); !null {
+		return json.UnmarshalDecode(dec, value)
+	}
+	return dec.SkipValue()
+}
+
+// methodless is a type that has an UnmarshalJSON for the sake of encoding/json. Our engine would scan such a value
+// twice, so it decodes withoutMethods, which is the same value as a type without them.
+type methodless interface{ withoutMethods() any }
 
 // decodeList reads the named list of a union as the plain slice that it is, for the same reason.
 func decodeList[L ~[]T, T any](dec *jsontext.Decoder, v *L) error {
@@ -81,7 +97,8 @@ func decodeList[L ~[]T, T any](dec *jsontext.Decoder, v *L) error {
 	return err
 }
 
-// timeForms are tried in turn. The third is 0.16.8's Run.completed_at and every time of 0.6.12: no zone, meaning UTC.
+// timeForms are tried in turn. The third, without a zone, means UTC: Letta 0.16.8 sends Run.completed_at
+// like that, Letta 0.6.12 every time.
 var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", time.DateOnly}
 
 func decodeTime(dec *jsontext.Decoder, v *time.Time) error {
@@ -96,17 +113,23 @@ func decodeTime(dec *jsontext.Decoder, v *time.Time) error {
 		}
 		return fmt.Errorf("a time must be a string, not %s", token.Kind())
 	}
-	text := token.String()
+	*v, err = parseTime(token.String())
+	return err
+}
+
+func parseTime(text string) (time.Time, error) {
 	for _, form := range timeForms {
 		if t, err := time.Parse(form, text); err == nil {
-			*v = t
-			return nil
+			if _, offset := t.Zone(); offset == 0 {
+				t = t.UTC() // +00:00 is Z, whatever the zone of this machine
+			}
+			return t, nil
 		}
 	}
 	if text == "" {
-		return nil
+		return time.Time{}, nil
 	}
-	return fmt.Errorf("unknown form of time %q", text)
+	return time.Time{}, fmt.Errorf("unknown form of time %q", text)
 }
 
 // decodeToolCalls reads a list, or the single object that streams send.
@@ -174,8 +197,8 @@ func (u *union[T]) readAs(kind string, raw []byte) (T, error) {
 	if t, ok := u.variants[kind]; ok {
 		p := reflect.New(t).Interface()
 		target := p
-		if v, ok := p.(plainer); ok {
-			target = v.plain() // as the engine does, but without looking for it
+		if v, ok := p.(methodless); ok {
+			target = v.withoutMethods() // as the engine does, but without looking for it
 		}
 		if err = unmarshal(raw, target); err == nil {
 			return p.(T), nil
@@ -240,19 +263,6 @@ func endOfString(data []byte, start int) int {
 			return i
 		}
 	}
-}
-
-// tagged encodes a variant with its discriminator in front, which the Go type carries instead of a field.
-func tagged(field, kind string, v any) ([]byte, error) {
-	body, err := marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	head := append([]byte{'{'}, fmt.Sprintf("%q:%q", field, kind)...)
-	if len(body) > len("{}") {
-		head = append(head, ',')
-	}
-	return append(head, body[1:]...), nil
 }
 
 // rawOr is what an unknown variant writes back.

@@ -485,3 +485,52 @@ func TestTagsAsSets(t *testing.T) {
 }
 
 func errorIn[T any](_ T, err error) error { return err }
+
+// --- pages for web handlers ----------------------------------------------------------------------------------------------
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	srv := lettatest.NewServer(t)
+	client := srv.Client()
+	agent, err := client.Agents.Create(t.Context(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
+	require.NoError(t, err)
+	for i := range 12 {
+		_, err := client.Agents.Messages.Create(t.Context(), agent.ID, &letta.AgentMessageCreateParams{Messages: []letta.MessageInput{letta.UserText(fmt.Sprint("message ", i))}})
+		require.NoError(t, err)
+	}
+	for _, params := range []letta.AgentMessageListParams{
+		{},
+		{Order: letta.OrderDesc},
+		{IncludeReturnMessageTypes: []letta.MessageType{letta.MessageTypeUserMessage}},
+		{IncludeReturnMessageTypes: []letta.MessageType{letta.MessageTypeAssistantMessage}, Order: letta.OrderDesc, Limit: 5},
+	} {
+		var whole, paged []letta.Message
+		for m, err := range client.Agents.Messages.ListAll(t.Context(), agent.ID, &params) {
+			require.NoError(t, err)
+			whole = append(whole, m)
+		}
+		p := params
+		for more := true; more; {
+			var rows []letta.Message
+			var err error
+			rows, more, err = letta.Page(client.Agents.Messages.ListAll(t.Context(), agent.ID, &p), 5)
+			require.NoError(t, err)
+			require.NotEmpty(t, rows)
+			require.True(t, !more || len(rows) >= 5)
+			paged = append(paged, rows...)
+			if last := rows[len(rows)-1].Common().ID; p.Order == letta.OrderDesc {
+				p.Before = last
+			} else {
+				p.After = last
+			}
+		}
+		require.NotEmpty(t, whole)
+		require.Equal(t, whole, paged, "%+v", params)
+	}
+	_, _, err = letta.Page(client.Agents.ListAll(t.Context(), nil), 0)
+	require.ErrorIs(t, err, letta.ErrInvalidArgument)
+	agents, more, err := letta.Page(client.Agents.ListAll(t.Context(), nil), 5)
+	require.NoError(t, err)
+	require.Len(t, agents, 1)
+	require.False(t, more)
+}

@@ -55,9 +55,11 @@ type MCPServerCreateParams struct {
 }
 
 // UnmarshalJSON reads the configuration.
-func (v *MCPServerCreateParams) UnmarshalJSON(data []byte) error {
+func (v *MCPServerCreateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *MCPServerCreateParams) withoutMethods() any {
 	type fields MCPServerCreateParams
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // MCPServerUpdateParams change an MCP server.
@@ -67,9 +69,11 @@ type MCPServerUpdateParams struct {
 }
 
 // UnmarshalJSON reads the configuration.
-func (v *MCPServerUpdateParams) UnmarshalJSON(data []byte) error {
+func (v *MCPServerUpdateParams) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
+
+func (v *MCPServerUpdateParams) withoutMethods() any {
 	type fields MCPServerUpdateParams
-	return unmarshal(data, (*fields)(v))
+	return (*fields)(v)
 }
 
 // MCPServerRefreshParams say for whom to refresh.
@@ -86,7 +90,8 @@ type MCPServerRefreshResponse struct {
 	Updated []string `json:"updated"`
 }
 
-// MCPServerConfig says how to reach an MCP server: *[StdioMCPServerConfig], *[StreamableHTTPMCPServerConfig] or *[SSEMCPServerConfig].
+// MCPServerConfig says how to reach an MCP server: [*StdioMCPServerConfig], [*StreamableHTTPMCPServerConfig],
+// [*SSEMCPServerConfig], or [*UnknownMCPServerConfig].
 type MCPServerConfig interface{ mcpServerType() string }
 
 var mcpServerConfigs = newUnion[MCPServerConfig]("mcp_server_type", MCPServerConfig.mcpServerType,
@@ -142,7 +147,8 @@ func (v UnknownMCPServerConfig) MarshalJSON() ([]byte, error) {
 	return rawOr(v.Raw, "UnknownMCPServerConfig")
 }
 
-// MCPServer is an MCP server that Letta knows, with its configuration: *[StdioMCPServer], *[StreamableHTTPMCPServer] or *[SSEMCPServer].
+// MCPServer is an MCP server that Letta knows, with its configuration: [*StdioMCPServer], [*StreamableHTTPMCPServer],
+// [*SSEMCPServer], or [*UnknownMCPServer].
 type MCPServer interface {
 	// Common gives the fields that all of them have.
 	Common() *MCPServerCommon

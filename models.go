@@ -23,6 +23,15 @@ type ModelListParams struct {
 	ProviderType     ProviderType       `url:"provider_type,omitempty"`
 }
 
+// ModelType tells models from embedding models.
+type ModelType string
+
+// The values known today; others are kept as they come.
+const (
+	ModelTypeLLM       ModelType = "llm"
+	ModelTypeEmbedding ModelType = "embedding"
+)
+
 // Model is a model that the server can use. Handle is what AgentCreateParams.Model takes.
 type Model struct {
 	// Deprecated: by Letta.
@@ -37,7 +46,7 @@ type Model struct {
 	// Deprecated: by Letta.
 	CompatibilityType string `json:"compatibility_type,omitzero"`
 	DisplayName       string `json:"display_name,omitzero"`
-	Effort            string `json:"effort,omitzero"`
+	Effort            Effort `json:"effort,omitzero"`
 	// Deprecated: by Letta, in favour of ModelSettings.
 	EnableReasoner bool `json:"enable_reasoner"`
 	// Deprecated: by Letta.
@@ -48,8 +57,8 @@ type Model struct {
 	// Deprecated: by Letta, in favour of ModelSettings.
 	MaxTokens int `json:"max_tokens,omitzero"`
 	// Deprecated: by Letta.
-	ModelEndpoint string `json:"model_endpoint,omitzero"`
-	ModelType     string `json:"model_type"`
+	ModelEndpoint string    `json:"model_endpoint,omitzero"`
+	ModelType     ModelType `json:"model_type"`
 	// Deprecated: by Letta.
 	ModelWrapper string `json:"model_wrapper,omitzero"`
 	// Deprecated: by Letta, in favour of ModelSettings.
@@ -60,7 +69,7 @@ type Model struct {
 	// Deprecated: by Letta.
 	PutInnerThoughtsInKwargs bool `json:"put_inner_thoughts_in_kwargs,omitzero"`
 	// Deprecated: by Letta.
-	ReasoningEffort string         `json:"reasoning_effort,omitzero"`
+	ReasoningEffort Effort         `json:"reasoning_effort,omitzero"`
 	ResponseFormat  ResponseFormat `json:"response_format,omitzero"`
 	ReturnLogprobs  bool           `json:"return_logprobs"`
 	ReturnTokenIDs  bool           `json:"return_token_ids"`
@@ -72,13 +81,5 @@ type Model struct {
 	ToolCallParser string `json:"tool_call_parser,omitzero"`
 	TopLogprobs    int    `json:"top_logprobs,omitzero"`
 	// Deprecated: by Letta.
-	Verbosity string `json:"verbosity,omitzero"`
-}
-
-// UnmarshalJSON reads the response format.
-func (v *Model) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *Model) plain() any {
-	type fields Model
-	return (*fields)(v)
+	Verbosity Verbosity `json:"verbosity,omitzero"`
 }

@@ -35,7 +35,7 @@ type EmbeddingModel struct {
 	// Deprecated: by Letta.
 	EmbeddingChunkSize int `json:"embedding_chunk_size,omitzero"`
 	// Deprecated: by Letta.
-	EmbeddingEndpoint string `json:"embedding_endpoint,omitzero"`
-	Handle            string `json:"handle,omitzero"`
-	ModelType         string `json:"model_type"`
+	EmbeddingEndpoint string    `json:"embedding_endpoint,omitzero"`
+	Handle            string    `json:"handle,omitzero"`
+	ModelType         ModelType `json:"model_type"`
 }

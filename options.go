@@ -372,7 +372,7 @@ func WithQuery(key string, values ...string) RequestOption {
 // WithBodyField sets a field of the JSON body that the params of a call lack. A nil value is null.
 func WithBodyField(name string, value any) RequestOption {
 	return requestOption(func(c *settings) error {
-		data, err := marshalForeign(value)
+		data, err := marshalStandard(value)
 		if err == nil && name == "" {
 			err = errors.New("the name is empty")
 		}

@@ -224,3 +224,32 @@ func copyOf[T any](p *T) T {
 	}
 	return *p
 }
+
+// Page takes the first n rows of a walk, for a web handler that shows a list page by page, and reports whether more follow:
+//
+//	messages, more, err := letta.Page(client.Agents.Messages.ListAll(ctx, id, &letta.AgentMessageListParams{After: last}), 20)
+//
+// To go on, set After of the params to the id of the last row; walking through messages newest first, set Before. Rows that
+// are stored as one message have one id and stay together, so a page of messages may be a little longer than n. A filter of
+// message types holds for the rows of the page: no page is empty in the middle, as those of List can be.
+func Page[T any](all iter.Seq2[T, error], n int) (rows []T, more bool, err error) {
+	if n < 1 {
+		return nil, false, invalid("page", "n is %d", n)
+	}
+	for row, err := range all {
+		if err != nil {
+			return rows, false, err
+		}
+		if len(rows) >= n && !sameMessage(rows[len(rows)-1], row) {
+			return rows, true, nil
+		}
+		rows = append(rows, row)
+	}
+	return rows, false, nil
+}
+
+func sameMessage(a, b any) bool {
+	x, isMessage := a.(Message)
+	y, _ := b.(Message)
+	return isMessage && y != nil && x.Common().ID == y.Common().ID
+}

@@ -80,11 +80,11 @@ type RunListParams struct {
 	Before         RunID          `url:"before,omitempty"`
 	ConversationID ConversationID `url:"conversation_id,omitempty"`
 	// Limit is the length of a page, 1000 at most; the server's default is 100.
-	Limit      int            `url:"limit,omitempty"`
-	Order      Order          `url:"order,omitempty"`
-	OrderBy    OrderBy        `url:"order_by,omitempty"`
-	Statuses   []RunStatus    `url:"statuses,omitempty"`
-	StopReason StopReasonType `url:"stop_reason,omitempty"`
+	Limit      int         `url:"limit,omitempty"`
+	Order      Order       `url:"order,omitempty"`
+	OrderBy    OrderBy     `url:"order_by,omitempty"`
+	Statuses   []RunStatus `url:"statuses,omitempty"`
+	StopReason StopReason  `url:"stop_reason,omitempty"`
 }
 
 // RunStatus is the state of a run.
@@ -115,7 +115,7 @@ type Run struct {
 	Metadata           map[string]any    `json:"metadata,omitzero"`
 	RequestConfig      *RunRequestConfig `json:"request_config,omitzero"`
 	Status             RunStatus         `json:"status"`
-	StopReason         StopReasonType    `json:"stop_reason,omitzero"`
+	StopReason         StopReason        `json:"stop_reason,omitzero"`
 	TotalDurationNS    int               `json:"total_duration_ns,omitzero"`
 	TTFTNS             int               `json:"ttft_ns,omitzero"`
 }
@@ -123,14 +123,6 @@ type Run struct {
 // Ended reports whether the run has completed, failed or been cancelled.
 func (r *Run) Ended() bool {
 	return r.Status == RunStatusCompleted || r.Status == RunStatusFailed || r.Status == RunStatusCancelled
-}
-
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (r *Run) UnmarshalJSON(data []byte) error { return unmarshal(data, r) }
-
-func (r *Run) plain() any {
-	type fields Run
-	return (*fields)(r)
 }
 
 // RunRequestConfig is how the messages of a run are shown.

@@ -74,7 +74,7 @@ type Step struct {
 	RequestID           string            `json:"request_id,omitzero"`
 	RunID               RunID             `json:"run_id,omitzero"`
 	Status              StepStatus        `json:"status,omitzero"`
-	StopReason          StopReasonType    `json:"stop_reason,omitzero"`
+	StopReason          StopReason        `json:"stop_reason,omitzero"`
 	Tags                []string          `json:"tags,omitzero"`
 	TID                 string            `json:"tid,omitzero"`
 	TotalTokens         int               `json:"total_tokens,omitzero"`

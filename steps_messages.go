@@ -20,7 +20,7 @@ func (s *StepMessageService) ListAll(ctx context.Context, id StepID, params *Ste
 	return walk("steps.messages.list_all", params, func(p *StepMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) },
 		func(p *StepMessageListParams, m Message) string {
 			p.After = m.Common().ID
-			return string(p.After) + m.messageType() + m.Common().Otid
+			return string(p.After) + string(m.messageType()) + m.Common().Otid
 		}, false)
 }
 

@@ -41,14 +41,6 @@ type ProviderTrace struct {
 	UpdatedAt          time.Time      `json:"updated_at,omitzero"`
 }
 
-// UnmarshalJSON reads every form of time that a server was seen to send.
-func (v *ProviderTrace) UnmarshalJSON(data []byte) error { return unmarshal(data, v) }
-
-func (v *ProviderTrace) plain() any {
-	type fields ProviderTrace
-	return (*fields)(v)
-}
-
 // ProviderTraceBillingContext says who pays for a call.
 type ProviderTraceBillingContext struct {
 	CostSource string `json:"cost_source,omitzero"`

@@ -88,6 +88,7 @@ type MessageStream struct {
 	mu        sync.Mutex   // guards conn, which Close takes
 	conn      *connection
 
+	frames    frameDecoder
 	turn      accumulator
 	runID     RunID
 	seq       int
@@ -327,11 +328,11 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	if event.Partial && !isJSON(event.Data) {
 		return nil, s.failure(ErrStreamTruncated)
 	}
-	kind := stringField(event.Data, "message_type")
+	kind, message, err := s.frames.decode(event.Data)
 	switch {
 	case kind == "stop_reason":
 		s.over.Store(true)
-		return nil, s.decode(event.Data, &turn.StopReason)
+		return nil, s.decode(event.Data, &stopReason{StopReason: &turn.StopReason})
 	case kind == "usage_statistics":
 		s.usage = true
 		return nil, s.decode(event.Data, &turn.Usage)
@@ -341,7 +342,6 @@ func (s *MessageStream) handle(event sse.Event) (Message, error) {
 	case kind == "" && event.Name != "":
 		return nil, nil // such as cancelled; a stop reason follows
 	}
-	message, err := messages.readAs(kind, event.Data) // in one pass: a scan of the first fields found the kind
 	if err != nil {
 		return nil, s.undecodable(event.Data, err)
 	}
@@ -412,7 +412,7 @@ func (s *MessageStream) report(data []byte) {
 // cut handles an end without [DONE]. It returns nil if there is more to read, after a resume, or if the turn was
 // complete.
 func (s *MessageStream) cut(err error) error {
-	if reason := s.turn.turn.StopReason.StopReason; s.turn.failure != nil || reason != "" {
+	if reason := s.turn.turn.StopReason; s.turn.failure != nil || reason != "" {
 		if !s.usage && s.turn.turn.Complete() && reason != StopReasonCancelled { // a cancelled turn ends without usage and [DONE]
 			if s.resume != nil && s.runID != "" && !s.lookedUp {
 				s.lookedUp = true
@@ -490,25 +490,6 @@ func (s *MessageStream) reconnect(failure *StreamError) error {
 	return failure
 }
 
-// Turn is a whole turn of an agent, read from a stream.
-type Turn struct {
-	LettaResponse
-	RunIDs   []RunID        `json:"run_ids,omitzero"`
-	Warnings []*StreamError `json:"warnings,omitzero"` // failures after the turn was complete
-}
-
-// UnmarshalJSON reads messages of all kinds.
-func (t *Turn) UnmarshalJSON(data []byte) error { return unmarshal(data, t) }
-
-func (t *Turn) plain() any {
-	type response LettaResponse
-	return &struct {
-		*response
-		RunIDs   *[]RunID        `json:"run_ids,omitzero"`
-		Warnings *[]*StreamError `json:"warnings,omitzero"`
-	}{(*response)(&t.LettaResponse), &t.RunIDs, &t.Warnings}
-}
-
 // accumulator joins the pieces of a stream of tokens, in time linear in their length.
 type accumulator struct {
 	turn    Turn
@@ -518,8 +499,9 @@ type accumulator struct {
 }
 
 type pieceKey struct {
-	kind, otid string
-	id         MessageID
+	kind MessageType
+	otid string
+	id   MessageID
 }
 
 // pieces are the pieces of one message: the first, and what the others add to it.
@@ -656,7 +638,7 @@ func (a *accumulator) result() *Turn {
 
 // ending is the error of a turn that the server ended: a failure that it reported, or a bad stop reason.
 func (a *accumulator) ending(s *MessageStream) error {
-	reason := a.turn.StopReason.StopReason
+	reason := a.turn.StopReason
 	switch {
 	case a.failure != nil:
 		return a.failure

@@ -479,11 +479,11 @@ func TestSilenceAfterTheEnd(t *testing.T) {
 	}{
 		{"completed", "completed", `"end_turn"`, func(t *testing.T, turn *letta.Turn, err error) {
 			require.NoError(t, err)
-			require.Equal(t, letta.StopReasonEndTurn, turn.StopReason.StopReason)
+			require.Equal(t, letta.StopReasonEndTurn, turn.StopReason)
 		}},
 		{"cancelled", "cancelled", `"cancelled"`, func(t *testing.T, turn *letta.Turn, err error) {
 			require.NoError(t, err)
-			require.Equal(t, letta.StopReasonCancelled, turn.StopReason.StopReason)
+			require.Equal(t, letta.StopReasonCancelled, turn.StopReason)
 		}},
 		{"failed", "failed", `"llm_api_error"`, func(t *testing.T, _ *letta.Turn, err error) {
 			require.ErrorIs(t, err, letta.ErrProvider)
@@ -578,7 +578,7 @@ func TestStreamBodies(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, shown, messages)
 			require.Equal(t, strings.Repeat("hi", messages), turn.Text())
-			require.Equal(t, letta.StopReasonEndTurn, turn.StopReason.StopReason)
+			require.Equal(t, letta.StopReasonEndTurn, turn.StopReason)
 			require.Equal(t, []letta.RunID{"run-1"}, turn.RunIDs)
 			require.Empty(t, turn.Warnings)
 		}
@@ -650,7 +650,7 @@ func TestStreamBodies(t *testing.T) {
 		{"early DONE", pingFrame + textFrame + doneFrame, nil, func(t *testing.T, shown []string, turn *letta.Turn, err error) {
 			require.NoError(t, err, "[DONE] ends a turn (design.md 7)")
 			require.Len(t, shown, 1)
-			require.Empty(t, turn.StopReason.StopReason)
+			require.Empty(t, turn.StopReason)
 		}},
 		{"nothing", "", nil, func(t *testing.T, _ []string, _ *letta.Turn, err error) {
 			require.ErrorIs(t, err, letta.ErrStreamTruncated)
@@ -679,11 +679,11 @@ func TestStreamBodies(t *testing.T) {
 			require.Len(t, shown, 2)
 			require.JSONEq(t, `{"id":"m","message_type":"telepathy_message","run_id":"run-1","strength":7}`, shown[0])
 			require.IsType(t, &letta.UnknownMessage{}, turn.Messages[0])
-			require.Equal(t, "telepathy_message", turn.Messages[0].(*letta.UnknownMessage).Kind)
+			require.EqualValues(t, "telepathy_message", turn.Messages[0].(*letta.UnknownMessage).Kind)
 		}},
 		{"unknown stop reason", pingFrame + textFrame + strings.Replace(stopFrame, "end_turn", "bored", 1) + doneFrame, nil, func(t *testing.T, _ []string, turn *letta.Turn, err error) {
 			require.NoError(t, err)
-			require.Equal(t, letta.StopReasonType("bored"), turn.StopReason.StopReason)
+			require.Equal(t, letta.StopReason("bored"), turn.StopReason)
 		}},
 		{"line too long", pingFrame + textFrame + "data: " + strings.Repeat("x", 5000) + "\n\n" + stopFrame + doneFrame, []letta.RequestOption{letta.WithMaxEvent(4096)}, fails(nil, 1, "4096")},
 		{"line of 1 MB", pingFrame + strings.Replace(textFrame, `"hi"`, `"`+strings.Repeat("x", 1<<20)+`"`, 1) + stopFrame + doneFrame, nil, func(t *testing.T, _ []string, turn *letta.Turn, err error) {
@@ -1328,7 +1328,7 @@ func TestStreamsOverHTTP2(t *testing.T) {
 func TestResultsAgree(t *testing.T) {
 	t.Parallel()
 	memory := regexp.MustCompile(`"message": "[^,]*",|"time": "[^"]*"`) // what depends on the turns before
-	shape := func(r *letta.LettaResponse) string {
+	shape := func(r *letta.Turn) string {
 		var b strings.Builder
 		for _, m := range r.Messages {
 			fmt.Fprintf(&b, "%T\n", m)
@@ -1341,7 +1341,7 @@ func TestResultsAgree(t *testing.T) {
 		}
 		usage := r.Usage
 		usage.MessageType = ""
-		fmt.Fprintf(&b, "%+v %v", usage, r.StopReason.StopReason)
+		fmt.Fprintf(&b, "%+v %v", usage, r.StopReason)
 		return b.String()
 	}
 	for whole, streams := range map[string][]string{
@@ -1362,7 +1362,7 @@ func TestResultsAgree(t *testing.T) {
 			turn, err := stream.Collect()
 			require.NoError(t, err)
 			if whole != "max_steps" { // two recordings with other arguments
-				assert.Equal(t, shape(response), shape(&turn.LettaResponse), name)
+				assert.Equal(t, shape(response), shape(turn), name)
 			}
 			assert.Equal(t, response.StopReason, turn.StopReason, name)
 			assert.Len(t, turn.RunIDs, 1)
@@ -1374,7 +1374,7 @@ func TestResultsAgree(t *testing.T) {
 		require.NoError(t, err)
 		turn, err := stream.Collect()
 		require.NoError(t, err)
-		texts[shape(&turn.LettaResponse)] = true
+		texts[shape(turn)] = true
 	}
 	require.Len(t, texts, 1)
 }

@@ -40,16 +40,6 @@ type TemplateMessage struct {
 	SenderID    string  `json:"sender_id,omitzero"`
 }
 
-// Role says who a message is from.
-type Role string
-
-// The values known today; others are kept as they come.
-const (
-	RoleUser      Role = "user"
-	RoleSystem    Role = "system"
-	RoleAssistant Role = "assistant"
-)
-
 // TemplateAgentCreateResponse names the agents that were made.
 type TemplateAgentCreateResponse struct {
 	AgentIDs     []AgentID `json:"agent_ids"`

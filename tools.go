@@ -160,16 +160,6 @@ type ToolListParams struct {
 	ToolTypes            []ToolType `url:"tool_types,omitempty"`
 }
 
-// SearchMode says how a search compares. The empty mode is the server's default.
-type SearchMode string
-
-// The modes of a search.
-const (
-	SearchModeVector SearchMode = "vector" // by meaning
-	SearchModeFTS    SearchMode = "fts"    // by words
-	SearchModeHybrid SearchMode = "hybrid" // by both
-)
-
 // ToolSearchParams say which tools to find; without a query, Tags and ToolTypes filter alone.
 type ToolSearchParams struct {
 	// Limit is the most results to get; the server's default is 50.

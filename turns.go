@@ -11,7 +11,7 @@ import (
 
 // sendTurn sends a turn and waits for the whole of it, under the lock of its agent or conversation if WithTurnLock asks for
 // that.
-func (c *core) sendTurn(ctx context.Context, key string, r request, opts []RequestOption) (*LettaResponse, error) {
+func (c *core) sendTurn(ctx context.Context, key string, r request, opts []RequestOption) (*Turn, error) {
 	cfg, err := c.resolve(r, nil, opts)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (c *core) sendTurn(ctx context.Context, key string, r request, opts []Reque
 		return nil, err
 	}
 	defer release()
-	return do[*LettaResponse](ctx, c, r, []RequestOption{cfg})
+	return do[*Turn](ctx, c, r, []RequestOption{cfg})
 }
 
 func (c *core) lockTurn(ctx context.Context, cfg *settings, key string, r request) (func(), error) {

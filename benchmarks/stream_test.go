@@ -20,7 +20,7 @@ import (
 
 const tokens = 2000
 
-// body is a turn of 2000 tokens, its frames as 0.16.8 sends them.
+// body is a turn of 2000 tokens, its frames as Letta 0.16.8 sends them.
 func body() []byte {
 	const common = `"date":"2026-11-22T08:16:14+00:00","name":null,"message_type":%q,"otid":"7012c860-e78e-4fd4-834c-6a1f7f9b5400","sender_id":null,"step_id":"step-9af8d7fd-9401-4266-8ffb-6ea6a4588ad7","is_err":null,"seq_id":%d,"run_id":"run-6e86808a-f859-4d62-8b54-b3ebd6b70043"`
 	var b strings.Builder

@@ -118,9 +118,9 @@ func TestUpdateNull(t *testing.T) {
 		}},
 		{"response_format", "agent settings", func(a *letta.AgentState) any { return a.ResponseFormat }, []step{
 			//lint:ignore SA1019 the server still has it
-			{"value", letta.AgentUpdateParams{ResponseFormat: letta.Some[letta.ResponseFormat](&letta.JSONObjectResponseFormat{})}, &letta.JSONObjectResponseFormat{}},
+			{"value", letta.AgentUpdateParams{ResponseFormat: letta.Some(letta.ResponseFormat{Type: letta.ResponseFormatJSONObject})}, letta.ResponseFormat{Type: letta.ResponseFormatJSONObject}},
 			//lint:ignore SA1019 the server still has it
-			{"null", letta.AgentUpdateParams{ResponseFormat: letta.Null[letta.ResponseFormat]()}, &letta.JSONObjectResponseFormat{}},
+			{"null", letta.AgentUpdateParams{ResponseFormat: letta.Null[letta.ResponseFormat]()}, letta.ResponseFormat{Type: letta.ResponseFormatJSONObject}},
 		}},
 		{"secrets", "agent settings", func(a *letta.AgentState) any { return secretsOf(a) }, []step{
 			{"value", letta.AgentUpdateParams{Secrets: map[string]string{"A": "1", "B": "2"}}, map[string]string{"A": "1", "B": "2"}},
@@ -164,7 +164,7 @@ func TestSettings(t *testing.T) {
 		"tool rules": {
 			func(p *letta.AgentCreateParams) {
 				p.Tools = []string{"memory_insert", "conversation_search"}
-				p.ToolRules = []letta.ToolRule{
+				p.ToolRules = letta.ToolRules{
 					&letta.InitToolRule{ToolName: "conversation_search"},
 					&letta.MaxCountPerStepToolRule{ToolName: "memory_insert", MaxCountLimit: 2},
 					&letta.RequiresApprovalToolRule{ToolName: "memory_insert"},
@@ -173,7 +173,7 @@ func TestSettings(t *testing.T) {
 			},
 			func(t *testing.T, a *letta.AgentState) {
 				require.GreaterOrEqual(t, len(a.ToolRules), 4) // the server adds some of its own
-				assert.Equal(t, []letta.ToolRule{
+				assert.Equal(t, letta.ToolRules{
 					&letta.InitToolRule{ToolName: "conversation_search"},
 					&letta.MaxCountPerStepToolRule{ToolName: "memory_insert", MaxCountLimit: 2},
 					&letta.RequiresApprovalToolRule{ToolName: "memory_insert"},
@@ -225,10 +225,10 @@ func TestSettings(t *testing.T) {
 		"response format": {
 			func(p *letta.AgentCreateParams) {
 				//lint:ignore SA1019 its replacement is dropped by 0.16.8
-				p.ResponseFormat = &letta.JSONSchemaResponseFormat{JSONSchema: map[string]any{"name": "x", "schema": map[string]any{"type": "object"}}}
+				p.ResponseFormat = letta.ResponseFormat{Type: letta.ResponseFormatJSONSchema, JSONSchema: map[string]any{"name": "x", "schema": map[string]any{"type": "object"}}}
 			},
 			func(t *testing.T, a *letta.AgentState) {
-				want := &letta.JSONSchemaResponseFormat{JSONSchema: map[string]any{"name": "x", "schema": map[string]any{"type": "object"}}}
+				want := letta.ResponseFormat{Type: letta.ResponseFormatJSONSchema, JSONSchema: map[string]any{"name": "x", "schema": map[string]any{"type": "object"}}}
 				assert.Equal(t, want, a.ResponseFormat)
 			},
 		},

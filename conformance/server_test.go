@@ -39,7 +39,7 @@ func TestModels(t *testing.T) {
 			assert.NotEmpty(t, m.Name, m.Handle)
 			assert.Positive(t, m.MaxContextWindow, m.Handle)
 			assert.NotEmpty(t, m.ProviderType, m.Handle)
-			assert.Equal(t, "llm", m.ModelType, m.Handle)
+			assert.Equal(t, letta.ModelTypeLLM, m.ModelType, m.Handle)
 		}
 	}
 	assert.Contains(t, handles, server.model)
@@ -52,7 +52,7 @@ func TestModels(t *testing.T) {
 		assert.Positive(t, m.EmbeddingDim, m.Handle)
 		handles = append(handles, m.Handle)
 		if !server.old {
-			assert.Equal(t, "embedding", m.ModelType, m.Handle)
+			assert.Equal(t, letta.ModelTypeEmbedding, m.ModelType, m.Handle)
 		}
 	}
 	assert.Contains(t, handles, server.embedding)

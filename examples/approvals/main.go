@@ -83,6 +83,6 @@ func run(ctx context.Context, session *example.Session) error {
 	if response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers); err != nil {
 		return err
 	}
-	fmt.Println("  ", response.StopReason.StopReason, "-", len(response.Messages), "messages")
+	fmt.Println("  ", response.StopReason, "-", len(response.Messages), "messages")
 	return nil
 }

@@ -58,7 +58,7 @@ func run(ctx context.Context, session *example.Session) error {
 		}
 	}
 	turn := stream.Result()
-	fmt.Printf("\n(%s, %d tokens, %s)\n", turn.StopReason.StopReason, turn.Usage.TotalTokens, stream.RunID())
+	fmt.Printf("\n(%s, %d tokens, %s)\n", turn.StopReason, turn.Usage.TotalTokens, stream.RunID())
 	return nil
 }
 

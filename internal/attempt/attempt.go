@@ -86,7 +86,7 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 		a.body = &trackedBody{ReadCloser: r.Body}
 		r.Body = a.body
 	}
-	a.Response, a.Err = transport.RoundTrip(r)
+	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
 	case a.Err != nil:
 		a.Response = nil
