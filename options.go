@@ -86,11 +86,11 @@ func (s *settings) applyRequest(c *settings) error {
 }
 
 // accepts are the kinds of options that only some methods take. Given to another, they are mistakes that would go unnoticed.
-type accepts struct{ streams, turns, ensure bool }
+type accepts struct{ streams, transfers, turns, ensure bool }
 
 // resolve gives the client's settings with the options of one call on top.
-func (c *core) resolve(r request, opts []RequestOption) (*settings, error) {
-	return c.resolveFor(r.op.Name, accepts{streams: r.stream, turns: r.turn}, opts, r.ids...)
+func (c *core) resolve(r request, out any, opts []RequestOption) (*settings, error) {
+	return c.resolveFor(r.op.Name, accepts{streams: r.stream, transfers: r.transfers(out), turns: r.turn}, opts, r.ids...)
 }
 
 // resolveFor is resolve for a method that is made of several operations.
@@ -106,7 +106,7 @@ func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption,
 		}
 	}
 	switch {
-	case cfg.streamOption != "" && !takes.streams:
+	case cfg.streamOption != "" && !takes.streams && !(takes.transfers && cfg.streamOption == "WithIdleTimeout"):
 		return nil, invalid(about(operation, ids...), "%s is for streams", cfg.streamOption)
 	case cfg.turnOption != "" && !takes.turns:
 		return nil, invalid(about(operation, ids...), "%s is for turns", cfg.turnOption)
@@ -407,7 +407,8 @@ func WithTimeout(d time.Duration) RequestOption {
 }
 
 // WithIdleTimeout ends a stream that is silent for so long, with ErrStreamIdle; 0 never does. Default 90 s: a server
-// sends a ping after 20 s of silence. A stream has no total timeout but its context.
+// sends a ping after 20 s of silence. A stream has no total timeout but its context. An upload and a download end in the
+// same way when nothing moves.
 func WithIdleTimeout(d time.Duration) RequestOption {
 	return streamOption("WithIdleTimeout", func(c *settings) error {
 		if d < 0 {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -35,16 +36,17 @@ type outcome struct {
 	toldWhen    bool // the server said when to come back
 	provider    bool // the model's provider failed, not the server
 	quota       bool // a limit of the account, which waiting does not help against
+	spent       bool // the body was read while it was sent, and cannot be read again
 }
 
 // retryable is the retry law. GET, HEAD, PUT and DELETE are sent again after a lost connection, 408, 429 and 5xx but 501.
 // POST and PATCH are sent again only when nothing was sent, or when the server itself says when to come back: 429 or 503
 // with Retry-After that does not come from the model's provider. A turn is sent again only when nothing was sent: a turn
-// that arrives twice is paid for twice.
+// that arrives twice is paid for twice. An upload is sent again only if its reader was not touched.
 func (o outcome) retryable() bool {
 	idempotent := o.method != http.MethodPost && o.method != http.MethodPatch
 	switch {
-	case o.permanent, o.quota, o.status == http.StatusNotImplemented:
+	case o.permanent, o.quota, o.spent, o.status == http.StatusNotImplemented:
 		return false
 	case o.status == 0:
 		return idempotent || o.nothingSent
@@ -71,9 +73,12 @@ type call struct {
 	url     string
 	header  http.Header
 	body    []byte
+	upload  *upload // instead of body
 	turn    bool
 	stream  bool
 	foreign bool
+
+	download bool // the answer is written as it arrives
 
 	began     time.Time
 	attempts  int
@@ -99,7 +104,10 @@ func (c *call) run(ctx context.Context) error {
 
 func (c *call) loop(ctx context.Context) error {
 	var body any
-	if c.body != nil {
+	switch {
+	case c.upload != nil:
+		body = func() (io.Reader, error) { return c.upload, nil }
+	case c.body != nil:
 		body = c.body
 	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, c.op.Method, c.url, body)
@@ -108,7 +116,7 @@ func (c *call) loop(ctx context.Context) error {
 	}
 	request.Header = c.header
 	hc := *c.core.http
-	if c.stream {
+	if c.stream || c.download || c.upload != nil {
 		hc.Timeout = 0 // it would cut the stream
 	}
 	if hc.Transport == nil {
@@ -131,7 +139,7 @@ func (c *call) loop(ctx context.Context) error {
 
 // streaming reports whether the body of the answer is still to be read.
 func (c *call) streaming() bool {
-	return c.stream && c.attempt.Response.StatusCode >= 200 && c.attempt.Response.StatusCode < 300
+	return (c.stream || c.download) && c.attempt.Response.StatusCode >= 200 && c.attempt.Response.StatusCode < 300
 }
 
 // transport makes each round trip of net/http's client an attempt. It also hides CloseIdleConnections from retryablehttp,
@@ -145,7 +153,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := t.call
 	began := time.Now()
 	c.attempt = attempt.Send(t.next, r, attempt.Policy{
-		Once: !idempotent(c.op.Method), Stream: c.stream, Limit: c.core.maxResponse, ErrorLimit: 8 * maxErrorSize, // a 422 may hold what was sent
+		Once: !idempotent(c.op.Method), Stream: c.stream || c.download, Limit: c.core.maxResponse, ErrorLimit: 8 * maxErrorSize, // a 422 may hold what was sent
 	})
 	c.attempts++
 	c.log(r.Context(), time.Since(began))
@@ -166,7 +174,7 @@ func (c *call) check(ctx context.Context, _ *http.Response, err error) (bool, er
 }
 
 func (c *call) outcome(err error) outcome {
-	o := outcome{method: c.op.Method, turn: c.turn, nothingSent: c.attempt == nil || c.attempt.NothingSent()}
+	o := outcome{method: c.op.Method, turn: c.turn, nothingSent: c.attempt == nil || c.attempt.NothingSent(), spent: c.upload.spent()}
 	if err != nil {
 		var untrusted *tls.CertificateVerificationError
 		var unknown x509.UnknownAuthorityError

@@ -45,7 +45,7 @@ func streamRun(id RunID, after int) request {
 func (c *core) attach(ctx context.Context, r request, params *RunMessageStreamParams, run RunID, opts []RequestOption) (*MessageStream, error) {
 	p := copyOf(params)
 	r.body, r.turn, r.stream = p.body(), true, true
-	cfg, err := c.resolve(r, opts)
+	cfg, err := c.resolve(r, nil, opts)
 	if err != nil {
 		return nil, err
 	}

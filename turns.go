@@ -12,7 +12,7 @@ import (
 // sendTurn sends a turn and waits for the whole of it, under the lock of its agent or conversation if WithTurnLock asks for
 // that.
 func (c *core) sendTurn(ctx context.Context, key string, r request, opts []RequestOption) (*Turn, error) {
-	cfg, err := c.resolve(r, opts)
+	cfg, err := c.resolve(r, nil, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (c *core) lockTurn(ctx context.Context, cfg *settings, key string, r reques
 
 // stream sends a turn and returns its stream, which holds the lock of the agent or conversation to its end.
 func (c *core) stream(ctx context.Context, key string, r request, background bool, cancel func(context.Context, RunID, *settings), opts []RequestOption) (*MessageStream, error) {
-	cfg, err := c.resolve(r, opts)
+	cfg, err := c.resolve(r, nil, opts)
 	if err != nil {
 		return nil, err
 	}
