@@ -239,6 +239,9 @@ type request struct {
 	foreign bool // body and answer are types of the caller: null is an answer, and encoding/json's rules hold
 }
 
+// subject names the request in errors.
+func (r request) subject() string { return about(r.op.Name, r.ids...) }
+
 // rawBody is a body that is not encoded by us: data, or what reader has, which is read while it is sent.
 type rawBody struct {
 	contentType string
@@ -278,20 +281,19 @@ func (c *core) send(ctx context.Context, r request, out any, opts []RequestOptio
 
 // newCall checks everything that can be checked before something is sent.
 func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, error) {
-	subject := about(r.op.Name, r.ids...)
 	if ctx == nil {
-		return nil, invalid(subject, "the context is nil")
+		return nil, invalid(r.subject(), "the context is nil")
 	}
 	path, err := expand(r.op.PathTemplate, r.ids)
 	if err != nil {
 		return nil, invalid(r.op.Name, "%w", err) // without the ids, one of which is at fault
 	}
 	if err := errors.Join(validate(r.query, true), validate(r.body, false)); err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	values, err := queryValues(r.query)
 	if err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	for key, list := range cfg.query {
 		values[key] = list
@@ -304,7 +306,7 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	for key, list := range r.header {
 		for _, value := range list {
 			if err := checkHeader(key, value); err != nil {
-				return nil, invalid(subject, "%w", err)
+				return nil, invalid(r.subject(), "%w", err)
 			}
 		}
 		header[key] = list
@@ -314,22 +316,22 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	}
 	body, contentType, err := cfg.encode(r.body, r.foreign)
 	if err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	setDefault(header, "Content-Type", contentType)
 	setDefault(header, "Accept", "application/json")
 	setDefault(header, sdkVersionHeader, sdkVersion)
 	setDefault(header, "User-Agent", userAgent)
 	if err := c.checkSecrecy(cfg); err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	if ctx.Err() != nil {
-		return nil, notSent(subject, contextError(ctx))
+		return nil, notSent(r.subject(), contextError(ctx))
 	}
 	if err := cfg.auth.apply(ctx, header); err != nil {
-		return nil, notSent(subject, err)
+		return nil, notSent(r.subject(), err)
 	}
-	call := &call{core: c, cfg: cfg, op: r.op, subject: subject, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}
+	call := &call{core: c, cfg: cfg, op: r.op, ids: r.ids, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}
 	if raw, ok := r.body.(*rawBody); ok && raw.reader != nil {
 		call.upload = &upload{body: raw.reader}
 	}

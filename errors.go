@@ -137,7 +137,7 @@ func (c *call) apiError() *APIError {
 		StatusCode: resp.StatusCode, Operation: c.op.Name, Method: c.op.Method, Path: c.path,
 		Type: p.kind, Code: p.code, Message: p.message, Fields: p.fields, Reasons: p.reasons,
 		RunID: p.runID, PendingRequestID: p.pending,
-		RequestID: requestID(resp.Header), Attempts: c.attempts, Body: bytes.Clone(body[:min(len(body), maxErrorSize)]), subject: c.subject,
+		RequestID: requestID(resp.Header), Attempts: c.attempts, Body: bytes.Clone(body[:min(len(body), maxErrorSize)]), subject: c.subject(),
 	}
 	e.RetryAfter, _ = retryAfter(resp.Header)
 	if p.html {
@@ -191,7 +191,7 @@ func (e *DecodeError) Error() string {
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 func (c *call) decodeError(err error) *DecodeError {
-	e := &DecodeError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: http.StatusOK, Err: err, subject: c.subject}
+	e := &DecodeError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: http.StatusOK, Err: err, subject: c.subject()}
 	body := c.attempt.Body
 	e.Body = bytes.Clone(body[:min(len(body), maxErrorSize)])
 	if resp := c.attempt.Response; resp != nil {
@@ -220,7 +220,7 @@ func (e *RedirectError) Error() string {
 }
 
 func (c *call) redirectError() *RedirectError {
-	e := &RedirectError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: c.attempt.Response.StatusCode, subject: c.subject}
+	e := &RedirectError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: c.attempt.Response.StatusCode, subject: c.subject()}
 	if to, err := url.Parse(c.attempt.Location); err == nil {
 		to.User, to.RawQuery, to.Fragment = nil, "", ""
 		e.To = to.String()

@@ -43,7 +43,8 @@ type clientSettings struct {
 }
 
 // settings is what the options of one call come to. They are resolved once, at the public method, and passed down from
-// there: a *settings is itself an option, which replaces everything before it.
+// there: a *settings is itself an option, which replaces everything before it. A copy shares its maps with the original:
+// whoever changes one replaces it by a copy of its own.
 type settings struct {
 	auth         auth
 	header       http.Header
@@ -72,16 +73,10 @@ func defaultSettings() settings {
 	return settings{header: http.Header{}, query: url.Values{}, fields: map[string]json.RawMessage{}, timeout: defaultTimeout, maxRetries: defaultRetries, idleTimeout: defaultIdleTimeout}
 }
 
-// clone shares no map with s.
-func (s settings) clone() settings {
-	s.header, s.query, s.fields = s.header.Clone(), maps.Clone(s.query), maps.Clone(s.fields)
-	return s
-}
-
 func (s *settings) applyClient(*clientSettings) error { return errors.New("settings are for calls") }
 
 func (s *settings) applyRequest(c *settings) error {
-	*c = s.clone()
+	*c = *s
 	return nil
 }
 
@@ -95,7 +90,7 @@ func (c *core) resolve(r request, out any, opts []RequestOption) (*settings, err
 
 // resolveFor is resolve for a method that is made of several operations.
 func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption, ids ...any) (*settings, error) {
-	cfg := c.defaults.clone()
+	cfg := c.defaults
 	cfg.callFields, cfg.streamOption, cfg.turnOption, cfg.ensureOption = false, "", "", ""
 	for _, opt := range opts {
 		if opt == nil {
@@ -120,9 +115,8 @@ func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption,
 // followUp are the settings for another operation on the way of the same call: its body is not that of the first, and it
 // has no say in what the caller reads of the answer.
 func (s *settings) followUp() *settings {
-	next := s.clone()
-	clear(next.fields)
-	next.callFields, next.response = false, nil
+	next := *s
+	next.fields, next.callFields, next.response = nil, false, nil
 	return &next
 }
 
@@ -135,9 +129,20 @@ func (s *settings) bound(ctx context.Context, r request) (context.Context, conte
 	if timeout <= 0 || r.stream || ctx == nil {
 		return ctx, func() {}
 	}
-	cause := fmt.Errorf("no answer within %v (WithTimeout): %w", timeout, context.DeadlineExceeded)
-	return context.WithTimeoutCause(ctx, timeout, cause)
+	return context.WithTimeoutCause(ctx, timeout, timeoutError{"no answer", timeout})
 }
+
+// timeoutError is the end of a wait that WithTimeout bounds.
+type timeoutError struct {
+	missing string
+	after   time.Duration
+}
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("%s within %v (WithTimeout): %v", e.missing, e.after, context.DeadlineExceeded)
+}
+func (e timeoutError) Unwrap() error { return context.DeadlineExceeded }
+func (e timeoutError) Timeout() bool { return true }
 
 // boundAll is bound for what is made of several operations, which then have no timeout each.
 func (s *settings) boundAll(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -330,6 +335,7 @@ func projectOption(option, name, other, value string) RequestOption {
 		if strings.TrimSpace(value) == "" {
 			return errors.New(option + ": the project is empty")
 		}
+		c.header = c.header.Clone()
 		c.header.Del(other)
 		return setHeader(c, option, name, value)
 	})
@@ -344,6 +350,7 @@ func setHeader(c *settings, option, name, value string) error {
 	if err := checkHeader(name, value); err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
+	c.header = c.header.Clone()
 	switch name = http.CanonicalHeaderKey(name); {
 	case name == "Authorization" || name == "X-Bare-Password":
 		if c.auth = fixedAuth(map[string]string{name: value}); value == "" {
@@ -364,7 +371,7 @@ func WithQuery(key string, values ...string) RequestOption {
 		if key == "" {
 			return errors.New("WithQuery: the key is empty")
 		}
-		c.query[key] = slices.Clone(values)
+		c.query = with(c.query, key, slices.Clone(values))
 		return nil
 	})
 }
@@ -379,9 +386,18 @@ func WithBodyField(name string, value any) RequestOption {
 		if err != nil {
 			return fmt.Errorf("WithBodyField: %w", err)
 		}
-		c.fields[name], c.callFields = data, true
+		c.fields, c.callFields = with(c.fields, name, data), true
 		return nil
 	})
+}
+
+// with is a copy of m with one more entry.
+func with[M ~map[string]V, V any](m M, key string, value V) M {
+	if m = maps.Clone(m); m == nil {
+		m = M{}
+	}
+	m[key] = value
+	return m
 }
 
 func (s *settings) addFields(body []byte) ([]byte, error) {

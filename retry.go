@@ -68,7 +68,7 @@ type call struct {
 	core    *core
 	cfg     *settings
 	op      Operation
-	subject string // the operation and its ids, for errors
+	ids     []any
 	path    string // escaped, without the query
 	url     string
 	header  http.Header
@@ -88,6 +88,9 @@ type call struct {
 	maybeDone bool             // an earlier attempt may have been carried out
 	wait      time.Duration    // before the next attempt
 }
+
+// subject names the call in errors.
+func (c *call) subject() string { return about(c.op.Name, c.ids...) }
 
 // run makes attempts until there is an answer to return, in c.attempt, or a reason to stop, which is the error.
 func (c *call) run(ctx context.Context) error {
@@ -244,11 +247,11 @@ func (c *call) transportError(ctx context.Context, err error) error {
 	}
 	switch {
 	case !c.sent:
-		return notSent(c.subject, err)
+		return notSent(c.subject(), err)
 	case !idempotent(c.op.Method):
-		return fail(c.subject, "%w (the request may have reached the server: look before you send it again)", err)
+		return fail(c.subject(), "%w (the request may have reached the server: look before you send it again)", err)
 	}
-	return fail(c.subject, "%w", err)
+	return fail(c.subject(), "%w", err)
 }
 
 // contextError is the cause of a context's end, in which the end itself stays visible.

@@ -122,7 +122,7 @@ func (c *core) connect(ctx context.Context, r request, cfg *settings) (*connecti
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	headers := afterFunc(cfg.timeout, func() {
-		cancel(fmt.Errorf("no headers within %v (WithTimeout): %w", cfg.timeout, context.DeadlineExceeded))
+		cancel(timeoutError{"no headers", cfg.timeout})
 	})
 	err = call.run(ctx)
 	headers.Stop()

@@ -38,7 +38,7 @@ func (c *core) transfer(ctx context.Context, r request, cfg *settings, out any) 
 	defer cancel(nil)
 	limit := &deadline{cancel: cancel}
 	defer limit.stop()
-	noAnswer := fmt.Errorf("no answer within %v (WithTimeout): %w", cfg.timeout, context.DeadlineExceeded)
+	noAnswer := timeoutError{"no answer", cfg.timeout}
 	silent := fmt.Errorf("%w: nothing for %v (WithIdleTimeout)", ErrStreamIdle, cfg.idleTimeout)
 	limit.set(cfg.timeout, noAnswer)
 	call.download = download
@@ -61,11 +61,11 @@ func (c *core) transfer(ctx context.Context, r request, cfg *settings, out any) 
 	case err == nil:
 		return nil
 	case written.err != nil:
-		return fail(call.subject, "the answer cannot be written after %d bytes: %w", n, written.err)
+		return fail(call.subject(), "the answer cannot be written after %d bytes: %w", n, written.err)
 	case ctx.Err() != nil:
 		err = contextError(ctx)
 	}
-	return fail(call.subject, "%w, after %d bytes: %w", ErrStreamTruncated, n, err)
+	return fail(call.subject(), "%w, after %d bytes: %w", ErrStreamTruncated, n, err)
 }
 
 // deadline cancels a context unless it is set anew in time. It may be set from several goroutines.
