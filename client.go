@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/go-querystring/query"
 
@@ -71,7 +72,8 @@ type core struct {
 	ownHTTP  bool // not the caller's
 	logger   *slog.Logger
 	defaults settings
-	keyNote  string // why the key of the environment was not used, for a 401
+	secrecy  func() error // see exposed
+	keyNote  string       // why the key of the environment was not used, for a 401
 
 	maxResponse int64 // bytes of a body: a bound against a server that never stops, not a quota
 
@@ -152,6 +154,7 @@ func newCore(opts []ClientOption) (*core, error) {
 	if c.base == CloudURL && settings.auth.header == nil {
 		return nil, errors.New("a key is needed for Letta Cloud: set LETTA_API_KEY or pass WithAPIKey; for a server of your own pass WithBaseURL")
 	}
+	c.secrecy = sync.OnceValue(func() error { return exposed(c.base, c.http.Transport) })
 	c.defaults = settings.settings
 	c.defaults.header.Set("User-Agent", settings.userAgent)
 	return c, c.checkSecrecy(&c.defaults)
@@ -204,17 +207,21 @@ func parseBaseURL(address string) (string, error) {
 
 // checkSecrecy refuses to send a secret in the clear to another machine.
 func (c *core) checkSecrecy(cfg *settings) error {
-	if cfg.insecureHTTP || cfg.auth.header == nil || !strings.HasPrefix(c.base, "http:") {
+	if cfg.insecureHTTP || cfg.auth.header == nil {
 		return nil
 	}
-	u, err := url.Parse(c.base)
-	if err != nil {
+	return c.secrecy()
+}
+
+// exposed is what would happen to a secret on the way to base, nil if it is safe.
+func exposed(base string, transport http.RoundTripper) error {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" {
 		return err
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return fmt.Errorf("the key would travel in the clear to %s: use https, or allow it with WithInsecureHTTP", u.Hostname())
 	}
-	transport := c.http.Transport
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
@@ -438,8 +445,13 @@ func (c *call) decode(out any) error {
 	case string(trimmed) == "null":
 		err = errors.New("it is null")
 	default:
+		result := reflect.ValueOf(out).Elem()
+		if result.Kind() == reflect.Pointer { // the engine is faster without the way through a second pointer
+			result.Set(reflect.New(result.Type().Elem()))
+			out = result.Interface()
+		}
 		if err = unmarshal(body, out); err == nil {
-			err = wellFormed(reflect.ValueOf(out).Elem())
+			err = wellFormed(result)
 		}
 	}
 	if err != nil {
