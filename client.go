@@ -79,7 +79,7 @@ type core struct {
 
 	ensures    keyed.Flights[*ensureResult]
 	ensureTags keyed.Locks[string]
-	tagEdits   keyed.Locks[AgentID]
+	agentEdits keyed.Locks[AgentID]
 	turns      keyed.Locks[string]
 }
 

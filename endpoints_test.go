@@ -27,7 +27,7 @@ import (
 
 // helpers are the methods of ours that are no operation of the API.
 var helpers = []string{
-	"agents.list_all", "agents.update_all", "agents.usage", "agents.count", "agents.exists", "agents.ensure", "agents.find", "agents.add_tags", "agents.remove_tags",
+	"agents.list_all", "agents.update_all", "agents.usage", "agents.count", "agents.exists", "agents.ensure", "agents.find", "agents.add_tags", "agents.remove_tags", "agents.set_secrets", "agents.unset_secrets", "agents.delete_with_blocks", "agents.tools.attach_by_name",
 	"agents.messages.list_all", "agents.messages.latest", "agents.messages.pending", "agents.messages.respond", "agents.messages.deny_all", "agents.messages.run_tools",
 	"blocks.list_all", "blocks.agents.list_all", "tags.list_all", "messages.list_all",
 	"conversations.list_all", "conversations.messages.list_all", "conversations.messages.latest",
