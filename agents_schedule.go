@@ -47,8 +47,8 @@ func (s *AgentScheduleService) ListAll(ctx context.Context, id AgentID, params *
 }
 
 // Delete takes back a scheduled message.
-func (s *AgentScheduleService) Delete(ctx context.Context, id AgentID, scheduled ScheduledMessageID, opts ...RequestOption) (*AgentScheduleDeleteResponse, error) {
-	return do[*AgentScheduleDeleteResponse](ctx, s.core, request{op: Operation{"agents.schedule.delete", http.MethodDelete, "/v1/agents/{agent_id}/schedule/{scheduled_message_id}"}, ids: []any{id, scheduled}}, opts)
+func (s *AgentScheduleService) Delete(ctx context.Context, id AgentID, scheduled ScheduledMessageID, opts ...RequestOption) error {
+	return s.core.send(ctx, request{op: Operation{"agents.schedule.delete", http.MethodDelete, "/v1/agents/{agent_id}/schedule/{scheduled_message_id}"}, ids: []any{id, scheduled}}, nil, opts)
 }
 
 // Schedule says when messages are sent. ScheduleAt and ScheduleCron make one.
@@ -126,9 +126,4 @@ type AgentScheduleListParams struct {
 type AgentScheduleListResponse struct {
 	HasNextPage       bool                `json:"has_next_page"`
 	ScheduledMessages []*ScheduledMessage `json:"scheduled_messages"`
-}
-
-// AgentScheduleDeleteResponse says that it was taken back.
-type AgentScheduleDeleteResponse struct {
-	Success bool `json:"success"`
 }

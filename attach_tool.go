@@ -20,6 +20,9 @@ func (s *AgentToolService) AttachByName(ctx context.Context, id AgentID, name st
 	case name == "":
 		return nil, invalid(subject, "the name is empty")
 	}
+	if _, err := expand("{agent_id}", []any{id}); err != nil {
+		return nil, invalid(operation, "%w", err)
+	}
 	ctx, cancel := cfg.boundAll(ctx)
 	defer cancel()
 	found, err := do[[]*Tool](ctx, s.core, request{op: Operation{"tools.list", http.MethodGet, "/v1/tools/"}, query: url.Values{"name": {name}}}, []RequestOption{cfg})

@@ -409,6 +409,10 @@ func filled(t reflect.Type) reflect.Value {
 		return v
 	}
 	switch {
+	case t == reflect.TypeFor[io.Reader]():
+		v.Set(reflect.ValueOf(strings.NewReader("{}")))
+	case t == reflect.TypeFor[io.Writer]():
+		v.Set(reflect.ValueOf(io.Discard))
 	case t == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 	case t == reflect.TypeFor[json.RawMessage]():
