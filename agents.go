@@ -538,7 +538,8 @@ type AgentExportFileParams struct {
 
 // AgentImportFileParams hold an agent file and what to change in it.
 type AgentImportFileParams struct {
-	// File is the agent file, as ExportFile returns it. It is read once, while it is sent, and not closed.
+	// File is the agent file, as ExportFile returns it. It is read once, while it is sent. It is closed only if it
+	// is an io.Closer and one of its Reads is under way when the context or a timeout ends the call.
 	File io.Reader `json:"-" form:"file" letta:"required"`
 	// Progress, if set, is called with the bytes of File that were sent so far.
 	Progress                func(sent int64) `json:"-"`

@@ -254,6 +254,7 @@ type rawBody struct {
 	contentType string
 	data        []byte
 	reader      io.Reader
+	source      io.Reader // the caller's, in reader
 }
 
 // do sends one request and decodes its answer.
@@ -340,7 +341,7 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	}
 	call := &call{core: c, cfg: cfg, op: r.op, ids: r.ids, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}
 	if raw, ok := r.body.(*rawBody); ok && raw.reader != nil {
-		call.upload = &upload{body: raw.reader}
+		call.upload = &upload{body: raw.reader, source: raw.source}
 	}
 	return call, nil
 }
@@ -521,7 +522,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any, opt
 	}
 	switch content := body.(type) {
 	case io.Reader:
-		body = &rawBody{contentType: "application/json", reader: content}
+		body = &rawBody{contentType: "application/json", reader: content, source: content}
 	case []byte:
 		body = &rawBody{contentType: "application/json", data: content}
 	}

@@ -30,7 +30,7 @@ func (s *FolderFileService) Upload(ctx context.Context, id FolderID, params *Fol
 			name = params.Name
 		}
 		if name == "" {
-			return nil, invalid(about(r.op.Name, id), "file name is empty")
+			return nil, invalid(about(r.op.Name, id), "the file has no name")
 		}
 		body, err := file{name, params.ContentType, params.File, params.Progress}.form(nil)
 		if err != nil {
@@ -120,7 +120,8 @@ const (
 
 // FolderFileUploadParams hold a file. File is required.
 type FolderFileUploadParams struct {
-	// File is read once, while it is sent, and not closed. After an upload that failed, one Read may still be under way.
+	// File is read once, while it is sent. It is closed only if it is an io.Closer and one of its Reads is under way when
+	// the context or a timeout ends the upload, which waits for that Read.
 	File              io.Reader             `url:"-" form:"file" letta:"required"`
 	DuplicateHandling DuplicateFileHandling `url:"duplicate_handling,omitempty"`
 	// Name replaces the name that the folder keeps the file under.

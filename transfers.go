@@ -44,6 +44,7 @@ func (c *core) transfer(ctx context.Context, r request, cfg *settings, out any) 
 	call.download = download
 	if call.upload != nil {
 		defer call.upload.end()
+		defer context.AfterFunc(ctx, call.upload.interrupt)()
 		call.upload.before = func() { limit.set(cfg.idleTimeout, silent) }
 		call.upload.after = func() { limit.set(cfg.timeout, noAnswer) }
 	}
@@ -117,23 +118,37 @@ func (w *watchedWriter) Write(p []byte) (n int, err error) {
 // returned; end stops that.
 type upload struct {
 	body          io.Reader
-	before, after func() // around the sending
+	source        io.Reader // the caller's, in body
+	before, after func()    // around the sending
 
 	mu      sync.Mutex
 	touched bool
+	reading bool
 	over    bool
+}
+
+// interrupt ends a Read that waits for more of the caller's, such as a pipe's: net/http does not return before it does. Only
+// closing the reader can end it.
+func (u *upload) interrupt() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if closer, ok := u.source.(io.Closer); ok && u.reading {
+		_ = closer.Close()
+	}
 }
 
 var errUploadOver = errors.New("the upload is over")
 
 func (u *upload) Read(p []byte) (int, error) {
-	if !u.step(u.before) {
+	if !u.step(func() { u.touched, u.reading = true, true; u.before() }) {
 		return 0, errUploadOver
 	}
 	n, err := u.body.Read(p)
-	if err != nil {
-		u.step(u.after)
-	}
+	u.step(func() {
+		if u.reading = false; err != nil {
+			u.after()
+		}
+	})
 	return n, err
 }
 
@@ -141,7 +156,6 @@ func (u *upload) Read(p []byte) (int, error) {
 func (u *upload) step(f func()) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.touched = true
 	if !u.over {
 		f()
 	}
@@ -199,7 +213,7 @@ func (f file) form(fields map[string]string) (*rawBody, error) {
 	if f.progress != nil {
 		body = &progressReader{body, f.progress, 0}
 	}
-	return &rawBody{contentType: w.FormDataContentType(), reader: io.MultiReader(bytes.NewReader(head), body, &buffer)}, nil
+	return &rawBody{contentType: w.FormDataContentType(), reader: io.MultiReader(bytes.NewReader(head), body, &buffer), source: f.reader}, nil
 }
 
 // progressReader tells how much of it has been read.
