@@ -32,24 +32,15 @@ func (s *AgentBlockService) ListAll(ctx context.Context, id AgentID, params *Age
 }
 
 // Attach gives the agent a block, which it may share with others. If the agent has a block of that label already, the error
-// is ErrConflict. Of the relations in the answer, Letta 0.16.8 loads the blocks and the tags.
+// is ErrConflict. The answer has all relations loaded.
 func (s *AgentBlockService) Attach(ctx context.Context, id AgentID, block BlockID, opts ...RequestOption) (*AgentState, error) {
-	return s.change(ctx, Operation{"agents.blocks.attach", http.MethodPatch, "/v1/agents/{agent_id}/core-memory/blocks/attach/{block_id}"}, id, block, opts)
+	return do[*AgentState](ctx, s.core, request{op: Operation{"agents.blocks.attach", http.MethodPatch, "/v1/agents/{agent_id}/core-memory/blocks/attach/{block_id}"}, ids: []any{id, block}}, opts)
 }
 
 // Detach takes a block from the agent and leaves it to others: Blocks.Delete deletes it. If the agent does not have it, the
 // error is ErrNotFound.
 func (s *AgentBlockService) Detach(ctx context.Context, id AgentID, block BlockID, opts ...RequestOption) (*AgentState, error) {
-	return s.change(ctx, Operation{"agents.blocks.detach", http.MethodPatch, "/v1/agents/{agent_id}/core-memory/blocks/detach/{block_id}"}, id, block, opts)
-}
-
-func (s *AgentBlockService) change(ctx context.Context, op Operation, id AgentID, block BlockID, opts []RequestOption) (*AgentState, error) {
-	agent, err := do[*AgentState](ctx, s.core, request{op: op, ids: []any{id, block}}, opts)
-	if err != nil {
-		return nil, err
-	}
-	dropUnloaded([]*AgentState{agent}, []AgentInclude{AgentIncludeBlocks, AgentIncludeTags})
-	return agent, nil
+	return do[*AgentState](ctx, s.core, request{op: Operation{"agents.blocks.detach", http.MethodPatch, "/v1/agents/{agent_id}/core-memory/blocks/detach/{block_id}"}, ids: []any{id, block}}, opts)
 }
 
 // AgentBlockListParams page the blocks of an agent.

@@ -90,8 +90,8 @@ func TestUpload(t *testing.T) {
 	}
 	c, requests := countingClient(t)
 	for want, params := range map[string]*FolderFileUploadParams{
-		"folders.files.upload source-1: the params are nil":    nil,
-		"folders.files.upload source-1: file is empty":         {FileName: "x"},
+		"folders.files.upload source-1: the params are nil":   nil,
+		"folders.files.upload source-1: file is empty":        {FileName: "x"},
 		"folders.files.upload source-1: the file has no name": {File: onlyReader{strings.NewReader("x")}},
 	} {
 		_, err := c.Folders.Files.Upload(t.Context(), "source-1", params)
