@@ -267,7 +267,7 @@ func later(err error) error {
 // HTTPStatus is what a web handler should answer its own user when err came from this package: 200 for nil, 404 for
 // ErrNotFound, 400 for what the server or this package calls invalid, 409 for what is not possible now (ErrBusy,
 // ErrPendingApproval, ErrNothingPending), 503 for what may be tried later (ErrRateLimited, ErrNotSent), 504 for a timeout,
-// 499 for a context that was cancelled, as by a browser that left, 502 for any other failure of Letta or on the way to it,
+// 499 for a context that was cancelled, as by a browser that left, and for a stream that was closed, 502 for any other failure of Letta or on the way to it,
 // and 500 for errors of others.
 func HTTPStatus(err error) int {
 	const clientClosedRequest = 499 // nginx's
@@ -288,11 +288,11 @@ func HTTPStatus(err error) int {
 	switch {
 	case err == nil:
 		return http.StatusOK
-	case is(context.Canceled):
+	case is(context.Canceled, ErrStreamClosed):
 		return clientClosedRequest
 	case is(context.DeadlineExceeded, ErrStreamIdle):
 		return http.StatusGatewayTimeout
-	case is(ErrProvider):
+	case is(ErrProvider, ErrStreamTruncated, ErrStreamGap): // whatever became of the resume
 		return http.StatusBadGateway
 	case is(ErrBusy, ErrPendingApproval, ErrNothingPending, ErrNoActiveRun, ErrInvalidApprovals, ErrConflict):
 		return http.StatusConflict

@@ -467,9 +467,11 @@ func WithTurnLock() RequestOption {
 	return requestOption(func(c *settings) error { c.turnLock, c.turnOption = true, "WithTurnLock"; return nil })
 }
 
-// WithCancelOnDone stops the run at the server when its stream ends before the turn does: the context ended, the loop was
-// left, Close was called, the connection was lost for good. Before the server has named the run it cannot be stopped:
-// Stream then waits for that, 10 s at most, although the context has ended. Without the option the turn goes on.
+// WithCancelOnDone cancels the run at the server when its stream ends before the turn does: the context ended, the loop was
+// left, Close was called, the connection was lost for good. Before the server has named the run it cannot be cancelled;
+// that is waited for. The loop gets its error first; then leaving it, or Close, waits until the server has obeyed, 5 s at
+// most. A lock of WithTurnLock is held until then, a minute at most. RunTools also withdraws the calls that wait. Without
+// the option the turn goes on.
 func WithCancelOnDone() RequestOption {
 	return streamOption("WithCancelOnDone", func(c *settings) error { c.cancelOnDone = true; return nil })
 }

@@ -36,12 +36,6 @@ func (s *RunService) ListAll(ctx context.Context, params *RunListParams, opts ..
 		func(p *RunListParams, r *Run) string { p.Before = r.ID; return string(r.ID) })
 }
 
-// Stream gives the events of a background run after the one with the sequence number after, or all of them for 0: for
-// another process than the one that began the turn. It is Messages.Stream in short.
-func (s *RunService) Stream(ctx context.Context, id RunID, after int, opts ...RequestOption) (*MessageStream, error) {
-	return s.Messages.Stream(ctx, id, &RunMessageStreamParams{StartingAfter: after}, opts...)
-}
-
 // Wait asks for the run until it has ended, and returns it: completed, failed or cancelled. The context bounds the
 // wait.
 func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) (*Run, error) {
