@@ -73,7 +73,9 @@ func checkToolName(name string, params *ToolCreateParams) error {
 	if err := validate(params, false); err != nil {
 		return err
 	}
-	var schema struct{ Name string }
+	var schema struct {
+		Name string `json:"name"`
+	}
 	if len(params.JSONSchema) > 0 {
 		if err := unmarshal(params.JSONSchema, &schema); err != nil {
 			return fmt.Errorf("json_schema: %w", err)
