@@ -110,7 +110,11 @@ func example(t specType, enum []string, variant, depth int) any {
 		if f.In == "path" || f.In == "query" || f.In == "header" {
 			continue
 		}
-		object[f.Name] = example(parseSpecType(f.Type), f.Enum, variant, depth+1)
+		typ := parseSpecType(f.Type)
+		if f.Name == "timestamp" {
+			typ.name = "datetime" // though a string in the facts
+		}
+		object[f.Name] = example(typ, f.Enum, variant, depth+1)
 	}
 	return object
 }
@@ -432,4 +436,182 @@ func TestTypes(t *testing.T) {
 		assert.Contains(t, c.problems, where, where+" is as in the facts")
 	}
 	assert.Greater(t, len(c.known), 100)
+}
+
+// mayBeEmpty are required parameters whose zero value is sent, and why.
+var mayBeEmpty = map[string]string{"blocks.create.value": "a block may begin empty"}
+
+// TestRequired empties one required parameter at a time: nothing is sent, and the error names it.
+func TestRequired(t *testing.T) {
+	t.Parallel()
+	c, requests := countingClient(t)
+	checked := 0
+	methods := operations(c)
+	for _, sdk := range keys(methods) {
+		op := methods[sdk]
+		if !op.known {
+			continue
+		}
+		for _, f := range requiredOf(op.Params) {
+			args, _ := arguments(op.call.Type())
+			for _, arg := range args {
+				clearFields(arg, unsent[sdk])
+			}
+			params := args[len(args)-1]
+			if params.Kind() != reflect.Pointer {
+				t.Errorf("%s has no params for %s", sdk, f.Name)
+				continue
+			}
+			field, ok := wireFields(params.Elem().Type())[cmp.Or(f.In, "body")+"."+f.Name]
+			if !ok || field.Type.Kind() == reflect.Bool || field.Type.Kind() == reflect.Int || strings.HasPrefix(field.Type.Name(), "Kind[") {
+				continue // sent by the method, or a value like any other
+			}
+			if mayBeEmpty[sdk+"."+f.Name] != "" {
+				continue
+			}
+			checked++
+			params.Elem().FieldByIndex(field.Index).SetZero()
+			err := errorOf(op.call.Call(args))
+			if assert.ErrorIs(t, err, ErrInvalidArgument, "%s without %s", sdk, f.Name) {
+				assert.Contains(t, err.Error(), f.Name, sdk)
+			}
+			assert.Zero(t, requests.Swap(0), "%s without %s", sdk, f.Name)
+		}
+	}
+	assert.Greater(t, checked, 15)
+}
+
+// requiredOf are the required parameters of a params type; of alternatives, those that all of them require.
+func requiredOf(schema string) (required []apispec.Field) {
+	spec := apispec.Schemas()[schema]
+	if spec.Kind == "union" {
+		for i, v := range spec.Variants {
+			of := requiredOf(v)
+			if i == 0 {
+				required = of
+				continue
+			}
+			required = slices.DeleteFunc(required, func(f apispec.Field) bool {
+				return !slices.ContainsFunc(of, func(g apispec.Field) bool { return g.Name == f.Name })
+			})
+		}
+		return required
+	}
+	for _, f := range spec.Fields {
+		if f.Required && f.In != "path" {
+			required = append(required, f)
+		}
+	}
+	return required
+}
+
+// places calls visit at every place of a JSON value: change replaces what is there, and returns it to undo that.
+func places(value any, visit func(old any, change func(any))) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			old := value[key]
+			visit(old, func(v any) { value[key] = v })
+			places(old, visit)
+		}
+	case []any:
+		for i, old := range value {
+			visit(old, func(v any) { value[i] = v })
+			places(old, visit)
+		}
+	}
+}
+
+// TestOddAnswers changes recorded answers as a later or a sloppy server might: null anywhere, a field that nobody knows in any
+// object, another word for any text that is not a time. All of them decode. Of long answers, evenly spread places are taken.
+func TestOddAnswers(t *testing.T) {
+	t.Parallel()
+	const most = 60 // places of one answer
+	methods := operations(testClient(t))
+	shapes, decoded := map[string]bool{}, 0
+	for _, x := range apispec.Recorded() {
+		method, wrapped := methods[x.Operation]
+		if !wrapped || x.Status < 200 || x.Status > 299 || x.Body == nil || method.call.Type().NumOut() < 2 {
+			continue
+		}
+		result := method.call.Type().Out(0)
+		if result.Kind() == reflect.String || result == reflect.TypeFor[[]byte]() || result == reflect.TypeFor[*MessageStream]() || result.Kind() == reflect.Int {
+			continue
+		}
+		if shape := x.Server + x.Operation + fmt.Sprint(len(x.Body)/200); shapes[shape] {
+			continue // much like another
+		} else {
+			shapes[shape] = true
+		}
+		var value any
+		require.NoError(t, json.Unmarshal(x.Body, &value))
+		total := 0
+		places(value, func(any, func(any)) { total++ })
+		check := func(what string) {
+			data, err := json.Marshal(value)
+			require.NoError(t, err)
+			decoded++
+			if err := unmarshal(data, reflect.New(result).Interface()); err != nil {
+				t.Errorf("%s with %s: %v", x.Name, what, err)
+			}
+		}
+		n, stride := 0, total/most+1
+		places(value, func(old any, change func(any)) {
+			if n++; n%stride != 0 {
+				return
+			}
+			change(nil)
+			check(fmt.Sprintf("null for %.60v", old))
+			switch old := old.(type) {
+			case string:
+				if _, err := time.Parse("2006-01-02", old[:min(10, len(old))]); err != nil {
+					change("never-seen")
+					check("another word for " + old)
+				}
+			case map[string]any:
+				old["never_seen"] = map[string]any{"x": []any{1.0}}
+				change(old)
+				check("another field")
+				delete(old, "never_seen")
+			}
+			change(old)
+		})
+	}
+	assert.Greater(t, decoded, 5000)
+}
+
+// TestSpecAnswers decodes an answer of every operation with every field filled, once for each variant of its unions and for
+// each value of its enums, and encodes it again: nothing is lost.
+func TestSpecAnswers(t *testing.T) {
+	t.Parallel()
+	methods := operations(testClient(t))
+	for _, sdk := range keys(methods) {
+		op := methods[sdk]
+		result := op.call.Type().Out(0)
+		if !op.known || op.call.Type().NumOut() < 2 || op.ResponseKind == "text" || result == reflect.TypeFor[*MessageStream]() || result == reflect.TypeFor[[]byte]() || otherwise[sdk] != "" {
+			continue
+		}
+		typ := op.Response
+		if op.Page != "" {
+			typ = "array<" + typ + ">"
+		}
+		for variant := range 20 {
+			data := exampleJSON(t, typ, variant)
+			if op.PageItems != "" {
+				data = fmt.Appendf(nil, `{%q:%s}`, op.PageItems, data)
+			}
+			value := reflect.New(result)
+			if !assert.NoError(t, unmarshal(data, value.Interface()), sdk) {
+				break
+			}
+			after, err := marshal(value.Interface())
+			require.NoError(t, err, sdk)
+			for _, loss := range apispec.Lost(data, after) {
+				if loss.Kind == apispec.Changed && strings.HasSuffix(loss.Path, ".tool_calls") {
+					continue // a stream sends one object, which is a list here
+				}
+				assert.Equal(t, apispec.Zero, loss.Kind, "%s: %s", sdk, loss.Path)
+			}
+		}
+	}
 }
