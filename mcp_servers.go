@@ -37,7 +37,7 @@ func (s *MCPServerService) List(ctx context.Context, opts ...RequestOption) (MCP
 	return do[MCPServers](ctx, s.core, request{op: Operation{"mcp_servers.list", http.MethodGet, "/v1/mcp-servers/"}}, opts)
 }
 
-// Delete removes an MCP server and its tools.
+// Delete removes an MCP server and its tools. Letta 0.16.8 answers 400, not 404, if there is none.
 func (s *MCPServerService) Delete(ctx context.Context, id MCPServerID, opts ...RequestOption) error {
 	return s.core.send(ctx, request{op: Operation{"mcp_servers.delete", http.MethodDelete, "/v1/mcp-servers/{mcp_server_id}"}, ids: []any{id}}, nil, opts)
 }
@@ -113,8 +113,8 @@ type StdioMCPServerConfig struct {
 type SSEMCPServerConfig struct {
 	MCPServerType Kind[SSEMCPServerConfig] `json:"mcp_server_type"`
 	ServerURL     string                   `json:"server_url"`
-	// AuthHeader is the header that carries AuthToken, such as Authorization. Letta 0.16.8 puts "Bearer " in front of the
-	// token.
+	// AuthHeader is the header that carries AuthToken, such as Authorization. Letta 0.16.8 puts "Bearer " in front of a
+	// token without it.
 	AuthHeader    string            `json:"auth_header,omitzero"`
 	AuthToken     string            `json:"auth_token,omitzero"`
 	CustomHeaders map[string]string `json:"custom_headers,omitzero"`
@@ -124,8 +124,8 @@ type SSEMCPServerConfig struct {
 type StreamableHTTPMCPServerConfig struct {
 	MCPServerType Kind[StreamableHTTPMCPServerConfig] `json:"mcp_server_type"`
 	ServerURL     string                              `json:"server_url"`
-	// AuthHeader is the header that carries AuthToken, such as Authorization. Letta 0.16.8 puts "Bearer " in front of the
-	// token.
+	// AuthHeader is the header that carries AuthToken, such as Authorization. Letta 0.16.8 puts "Bearer " in front of a
+	// token without it.
 	AuthHeader    string            `json:"auth_header,omitzero"`
 	AuthToken     string            `json:"auth_token,omitzero"`
 	CustomHeaders map[string]string `json:"custom_headers,omitzero"`

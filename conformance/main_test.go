@@ -64,6 +64,12 @@ var lacks = map[string]string{
 	"old server":          "it is a habit of 0.6.12",
 	"turns":               "a message of 0.6.12 has other fields",
 	"password":            "the server asks for none",
+	"tools":               "lettatest does not serve them yet, and tools of Letta 0.6.12 have other fields",
+	"mcp servers":         "lettatest does not serve them yet, and Letta 0.6.12 has other routes",
+	"mcp tools":           "they need LETTA_MCP_PYTHON: a Python with the package mcp, on the machine of a real server",
+	"providers":           "lettatest does not serve them yet, and providers of Letta 0.6.12 have other fields",
+	"jobs":                "lettatest does not serve them yet, and jobs of Letta 0.6.12 have other fields",
+	"agent usage":         "lettatest does not count runs yet, and Letta 0.6.12 has no runs",
 }
 
 func has(feature string) bool {
@@ -77,6 +83,10 @@ func has(feature string) bool {
 		return server.old
 	case "password":
 		return server.password != "" || server.embedded
+	case "tools", "mcp servers", "providers", "jobs", "agent usage":
+		return !server.old && !server.embedded
+	case "mcp tools":
+		return !server.old && !server.embedded && os.Getenv("LETTA_MCP_PYTHON") != ""
 	}
 	return !server.old
 }
