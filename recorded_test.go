@@ -99,6 +99,18 @@ func TestRecordedPages(t *testing.T) {
 		"conversations.messages": {"conversations.messages.list", "after before", false, func(c *Client, order Order) ([]string, error) {
 			return walked(c.Conversations.Messages.ListAll(t.Context(), "conv-1", &ConversationMessageListParams{Limit: 2, Order: order}), message)
 		}},
+		"archives": {"archives.list", "after after", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Archives.ListAll(t.Context(), &ArchiveListParams{Limit: 2, Order: order}), func(a *Archive) string { return string(a.ID) })
+		}},
+		"folders": {"folders.list", "after after", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Folders.ListAll(t.Context(), &FolderListParams{Limit: 2, Order: order}), func(f *Folder) string { return string(f.ID) })
+		}},
+		"folders.files": {"folders.files.list", "after after", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Folders.Files.ListAll(t.Context(), "source-1", &FolderFileListParams{Limit: 2, Order: order}), func(f *FolderFile) string { return string(f.ID) })
+		}},
+		"agents.blocks": {"agents.blocks.list", "after after", false, func(c *Client, order Order) ([]string, error) {
+			return walked(c.Agents.Blocks.ListAll(t.Context(), "agent-1", &AgentBlockListParams{Limit: 2, Order: order}), func(b *Block) string { return string(b.ID) })
+		}},
 		// That conversation answers as the agent's messages do, as on Letta 0.16.8.
 		"conversations.messages of default": {"agents.messages.list", "after before", true, func(c *Client, order Order) ([]string, error) {
 			return walked(c.Conversations.Messages.ListAll(t.Context(), "default", &ConversationMessageListParams{AgentID: "agent-1", Limit: 2, Order: order}), message)
