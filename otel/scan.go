@@ -10,7 +10,7 @@ const (
 // object reads a JSON object as it passes by, in any pieces, and keeps what it wants of its fields. The rest is neither
 // kept nor checked, so that its memory does not grow with the object.
 type object struct {
-	wants func(key string) bool
+	wants func(name []byte) bool
 	field map[string][]byte // the JSON of the wanted fields of the object itself, not of inner ones
 
 	depth      int
@@ -31,24 +31,33 @@ func (o *object) reset() {
 
 func (o *object) write(p []byte) {
 	for i := 0; i < len(p); i++ {
-		if o.inString && !o.escaped && !o.inName && !o.keeping { // most of an answer: skip to what ends it or escapes
+		switch c := p[i]; {
+		case o.inString && !o.escaped: // most of an answer: go to what ends the string or escapes
 			rest := p[i:]
-			quote := bytes.IndexByte(rest, '"')
-			if quote < 0 {
-				quote = len(rest)
+			if quote := bytes.IndexByte(rest, '"'); quote >= 0 {
+				rest = rest[:quote]
 			}
-			if slash := bytes.IndexByte(rest[:quote], '\\'); slash >= 0 {
-				quote = slash
+			if slash := bytes.IndexByte(rest, '\\'); slash >= 0 {
+				rest = rest[:slash]
 			}
-			if i += quote; i == len(p) {
+			if o.inName {
+				o.name = keep(o.name, rest, maxKey+1)
+			} else {
+				o.keep(rest)
+			}
+			if i += len(rest); i == len(p) {
 				return
 			}
+		case !o.inString && !o.keeping && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == ' '):
+			continue
 		}
-		o.next(p[i])
+		o.next(p[i : i+1])
 	}
 }
 
-func (o *object) next(c byte) {
+// next takes one byte.
+func (o *object) next(b []byte) {
+	c := b[0]
 	if o.inString {
 		switch {
 		case o.escaped:
@@ -62,9 +71,9 @@ func (o *object) next(c byte) {
 			}
 		}
 		if o.inName {
-			o.name = keep(o.name, c, maxKey+1)
+			o.name = keep(o.name, b, maxKey+1)
 		} else {
-			o.keep(c)
+			o.keep(b)
 		}
 		return
 	}
@@ -86,7 +95,7 @@ func (o *object) next(c byte) {
 		}
 	case ':':
 		if o.depth == 1 {
-			o.keeping, o.tooLong, o.value = len(o.name) <= maxKey && o.wants(string(o.name)), false, o.value[:0]
+			o.keeping, o.tooLong, o.value = len(o.name) <= maxKey && o.wants(o.name), false, o.value[:0]
 			return
 		}
 	case ',':
@@ -96,13 +105,13 @@ func (o *object) next(c byte) {
 			return
 		}
 	}
-	o.keep(c)
+	o.keep(b)
 }
 
-func (o *object) keep(c byte) {
+func (o *object) keep(b []byte) {
 	if o.keeping {
-		o.tooLong = o.tooLong || len(o.value) == maxValue
-		o.value = keep(o.value, c, maxValue)
+		o.tooLong = o.tooLong || len(o.value)+len(b) > maxValue
+		o.value = keep(o.value, b, maxValue)
 	}
 }
 
@@ -116,11 +125,8 @@ func (o *object) endValue() {
 	o.keeping = false
 }
 
-func keep(to []byte, c byte, limit int) []byte {
-	if len(to) < limit {
-		to = append(to, c)
-	}
-	return to
+func keep(to, b []byte, limit int) []byte {
+	return append(to, b[:min(len(b), limit-len(to))]...)
 }
 
 // events reads a stream of server-sent events as it passes by. The data of each goes to the object, of which it is one.
@@ -164,10 +170,10 @@ func (e *events) write(p []byte) {
 // inLine takes a part of a line, without its end.
 func (e *events) inLine(part []byte) {
 	for !e.inValue && len(part) > 0 {
-		c := part[0]
+		c := part[:1]
 		part = part[1:]
 		e.line++
-		if c == ':' {
+		if c[0] == ':' {
 			e.inValue = true
 			if string(e.field) == "event" {
 				e.name = e.name[:0]
@@ -180,14 +186,10 @@ func (e *events) inLine(part []byte) {
 	case !e.inValue:
 	case string(e.field) == "data":
 		e.hasData = true
-		for _, c := range part[:min(len(part), maxField)] {
-			e.dataStart = keep(e.dataStart, c, maxField)
-		}
+		e.dataStart = keep(e.dataStart, part, maxField)
 		e.data.write(part)
 	case string(e.field) == "event":
-		for _, c := range part[:min(len(part), maxField)] {
-			e.name = keep(e.name, c, maxField)
-		}
+		e.name = keep(e.name, part, maxField)
 	}
 }
 

@@ -1,13 +1,13 @@
 package lettaotel
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -151,8 +151,8 @@ func (t *turn) read(ctx context.Context, resp *http.Response) *part {
 	switch {
 	case strings.HasPrefix(kind, "text/event-stream"):
 		t.stream = true
-		p.events = &events{end: p.event, data: object{wants: func(name string) bool {
-			switch name {
+		p.events = &events{end: p.event, data: object{wants: func(name []byte) bool {
+			switch string(name) {
 			case "message_type", "run_id", "stop_reason", "error_type", "error",
 				"prompt_tokens", "completion_tokens", "step_count", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens":
 				return true
@@ -160,7 +160,7 @@ func (t *turn) read(ctx context.Context, resp *http.Response) *part {
 			return false
 		}}}
 	case strings.Contains(kind, "json"):
-		p.doc = &object{wants: func(name string) bool { return name == "stop_reason" || name == "usage" }}
+		p.doc = &object{wants: func(name []byte) bool { return string(name) == "stop_reason" || string(name) == "usage" }}
 	default:
 		return nil
 	}
@@ -191,11 +191,12 @@ func (p *part) event(name, start string) {
 		t.end(nil)
 		return
 	}
-	if run := word(field["run_id"]); run != "" && t.run == "" {
-		t.run = run
-		t.turns.mu.Lock()
-		t.turns.runs[t.host+" "+run] = t
-		t.turns.mu.Unlock()
+	if t.run == "" {
+		if t.run = word(field["run_id"]); t.run != "" {
+			t.turns.mu.Lock()
+			t.turns.runs[t.host+" "+t.run] = t
+			t.turns.mu.Unlock()
+		}
 	}
 	switch kind := word(field["message_type"]); {
 	case kind == "stop_reason":
@@ -214,7 +215,7 @@ func (p *part) event(name, start string) {
 				Type json.RawMessage `json:"type"`
 			}
 			_ = json.Unmarshal(field["error"], &inner)
-			t.failure = firstOf(word(field["error_type"]), word(inner.Type), "_OTHER")
+			t.failure = cmp.Or(word(field["error_type"]), word(inner.Type), "_OTHER")
 		}
 	case kind == "" || kind == "ping":
 	case t.first == 0:
@@ -373,18 +374,16 @@ func complete(reason string) bool {
 	return reason != "" && json.Unmarshal([]byte(data), &turn) == nil && turn.Complete()
 }
 
-var words = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
-
-// word reads a string that is a name or an id. Anything else a server sends in its place is dropped.
+// word reads a JSON string that is a name or an id. Anything else a server sends in its place is dropped.
 func word(data []byte) string {
-	var s string
-	if json.Unmarshal(data, &s) != nil || !words.MatchString(s) {
+	if len(data) < 3 || len(data) > 102 || data[0] != '"' || data[len(data)-1] != '"' {
 		return ""
 	}
-	return s
-}
-
-func firstOf(words ...string) string {
-	i := slices.IndexFunc(words, func(w string) bool { return w != "" })
-	return words[i]
+	data = data[1 : len(data)-1]
+	for _, c := range data {
+		if c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return ""
+		}
+	}
+	return string(data)
 }
