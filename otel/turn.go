@@ -324,8 +324,11 @@ func (t *turn) end(err error) {
 			key   attribute.Key
 			value *int64
 		}{
-			{genai.GenAIUsageInputTokensKey, u.Input}, {genai.GenAIUsageOutputTokensKey, u.Output}, {stepsKey, u.Steps},
-			{genai.GenAIUsageCacheReadInputTokensKey, u.Cached}, {genai.GenAIUsageCacheCreationInputTokensKey, u.CacheMade},
+			{genai.GenAIUsageInputTokensKey, u.Input},
+			{genai.GenAIUsageOutputTokensKey, u.Output},
+			{stepsKey, u.Steps},
+			{genai.GenAIUsageCacheReadInputTokensKey, u.Cached},
+			{genai.GenAIUsageCacheCreationInputTokensKey, u.CacheMade},
 			{genai.GenAIUsageReasoningOutputTokensKey, u.Reasoning},
 		} {
 			if n.value != nil {

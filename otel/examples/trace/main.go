@@ -64,7 +64,7 @@ func print(spans tracetest.SpanStubs, id string, depth int) {
 		}
 		fmt.Printf("%s%s  [%s, %v, %s]\n", indent, s.Name, s.SpanKind, s.EndTime.Sub(s.StartTime).Round(10*time.Microsecond), s.Status.Code)
 		for _, a := range s.Attributes {
-			fmt.Printf("%s  %s = %s\n", indent, a.Key, a.Value.Emit())
+			fmt.Printf("%s  %s = %s\n", indent, a.Key, a.Value.String())
 		}
 	}
 	for {
