@@ -98,7 +98,7 @@ func (c *call) run(ctx context.Context) (err error) {
 	if err != nil {
 		return c.transportError(ctx, err)
 	}
-	if c.streaming() {
+	if c.stream && c.streaming() {
 		return nil
 	}
 	return c.decode(c.out)
