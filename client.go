@@ -281,10 +281,8 @@ func (c *core) send(ctx context.Context, r request, out any, opts []RequestOptio
 	if err != nil {
 		return err
 	}
-	if err := call.run(ctx); err != nil {
-		return err
-	}
-	return call.decode(out)
+	call.out = out
+	return call.run(ctx)
 }
 
 // newCall checks everything that can be checked before something is sent.

@@ -80,6 +80,8 @@ type call struct {
 
 	download bool // the answer is written as it arrives
 
+	out       any  // what the answer is decoded into, nil to drop it
+	seen      Call // by the transport
 	began     time.Time
 	attempts  int
 	attempt   *attempt.Attempt // the last one
@@ -92,17 +94,22 @@ type call struct {
 // subject names the call in errors.
 func (c *call) subject() string { return about(c.op.Name, c.ids...) }
 
-// run makes attempts until there is an answer to return, in c.attempt, or a reason to stop, which is the error.
-func (c *call) run(ctx context.Context) error {
-	c.began = time.Now()
-	err := c.loop(context.WithValue(ctx, operationKey{}, c.op))
+// run makes attempts until there is an answer to return, or a reason to stop, which is the error. It decodes the answer,
+// unless it is a stream.
+func (c *call) run(ctx context.Context) (err error) {
+	c.began, c.seen.op = time.Now(), c.op
+	defer func() { c.seen.end(err) }()
+	err = c.loop(context.WithValue(ctx, callKey{}, &c.seen))
 	if c.cfg.response != nil {
 		*c.cfg.response = c.response()
 	}
 	if err != nil {
 		return c.transportError(ctx, err)
 	}
-	return nil
+	if c.stream && c.streaming() {
+		return nil
+	}
+	return c.decode(c.out)
 }
 
 func (c *call) loop(ctx context.Context) error {

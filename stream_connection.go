@@ -428,7 +428,11 @@ func (t *turnReader) settle() {
 }
 
 func (t *turnReader) letGo() {
-	t.stop(ErrStreamClosed)
+	cause := ErrStreamClosed
+	if e := t.ended.Load(); e != nil && e.err != nil {
+		cause = e.err // what a transport sees as the end of its request
+	}
+	t.stop(cause)
 	t.closeConnection()
 	if t.unlock != nil {
 		t.unlock()
@@ -567,14 +571,12 @@ func (c *core) connect(ctx, abort context.Context, r request, cfg *settings) (*c
 		return nil, err
 	}
 	headers := afterFunc(cfg.timeout, func() {
-		cancel(fmt.Errorf("no headers within %v (WithTimeout): %w", cfg.timeout, context.DeadlineExceeded))
+		cancel(timeoutError{"no headers", cfg.timeout})
 	})
 	err = call.run(ctx)
 	headers.Stop()
 	switch {
 	case err != nil:
-	case !call.streaming():
-		err = call.decode(nil)
 	case !strings.HasPrefix(strings.ToLower(call.attempt.Response.Header.Get("Content-Type")), "text/event-stream"):
 		err = call.decodeError(errors.New("it is no event stream"))
 		_ = call.attempt.Response.Body.Close()

@@ -48,11 +48,11 @@ func (c *core) transfer(ctx context.Context, r request, cfg *settings, out any) 
 		call.upload.before = func() { limit.set(cfg.idleTimeout, silent) }
 		call.upload.after = func() { limit.set(cfg.timeout, noAnswer) }
 	}
-	switch err := call.run(ctx); {
-	case err != nil:
+	if !download {
+		call.out = out
+	}
+	if err := call.run(ctx); err != nil || !call.streaming() {
 		return err
-	case !call.streaming():
-		return call.decode(out)
 	}
 	body := call.attempt.Response.Body
 	defer body.Close()
