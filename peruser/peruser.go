@@ -138,9 +138,11 @@ func invalid(what string) error { return fmt.Errorf("peruser: %w: %s", letta.Err
 // wrong base URL, and never that a user has no agent.
 type lookupError struct{ err error }
 
-func (e lookupError) Error() string        { return e.err.Error() }
-func (e lookupError) As(target any) bool   { return errors.As(e.err, target) }
-func (e lookupError) Is(target error) bool { return target != letta.ErrNotFound && errors.Is(e.err, target) }
+func (e lookupError) Error() string      { return e.err.Error() }
+func (e lookupError) As(target any) bool { return errors.As(e.err, target) }
+func (e lookupError) Is(target error) bool {
+	return target != letta.ErrNotFound && errors.Is(e.err, target)
+}
 
 func lookup(err error) error {
 	var api *letta.APIError
