@@ -277,7 +277,7 @@ func (j *job) look(ctx context.Context, client *letta.Client, admin *peruser.Use
 	return agents, duplicates, nil
 }
 
-// sabotage keeps making a server misbehave, now and then.
+// sabotage makes a server misbehave now and then.
 func sabotage(server *lettatest.Server) (stop func()) {
 	done := make(chan struct{})
 	var wait sync.WaitGroup
@@ -286,9 +286,12 @@ func sabotage(server *lettatest.Server) (stop func()) {
 			select {
 			case <-done:
 				return
-			case <-time.After(time.Duration(10+rand.IntN(30)) * time.Millisecond):
+			case <-time.After(time.Millisecond):
 			}
-			fault := lettatest.Fault{Path: "/v1/agents/", Times: 1}
+			if len(server.Unmet()) > 0 {
+				continue
+			}
+			fault := lettatest.Fault{Path: "/v1/agents/", Times: 1, Skip: rand.IntN(20)} // about every tenth request
 			switch rand.IntN(6) {
 			case 0:
 				fault.Status = []int{500, 502, 503, 429}[rand.IntN(4)]
