@@ -21,9 +21,13 @@ import (
 // Tests of how streams end, and of what follows from that.
 
 // seqFrame is a frame of a background run.
-func seqFrame(n int) string { return strings.Replace(textFrame, "{", fmt.Sprintf(`{"seq_id":%d,`, n), 1) }
+func seqFrame(n int) string {
+	return strings.Replace(textFrame, "{", fmt.Sprintf(`{"seq_id":%d,`, n), 1)
+}
 
-func seqPing(n int) string { return strings.Replace(pingFrame, "{", fmt.Sprintf(`{"seq_id":%d,`, n), 1) }
+func seqPing(n int) string {
+	return strings.Replace(pingFrame, "{", fmt.Sprintf(`{"seq_id":%d,`, n), 1)
+}
 
 func TestGaps(t *testing.T) {
 	t.Parallel()
@@ -127,7 +131,11 @@ func TestEndedContextSendsNothing(t *testing.T) {
 	}
 	// It ends while a token is fetched.
 	ctx, cancel = context.WithCancel(t.Context())
-	source := func(context.Context) (string, error) { cancel(); time.Sleep(20 * time.Millisecond); return "token", nil }
+	source := func(context.Context) (string, error) {
+		cancel()
+		time.Sleep(20 * time.Millisecond)
+		return "token", nil
+	}
 	_, err = client.Agents.Messages.Stream(ctx, streamAgent, helloParams(), letta.WithCancelOnDone(), letta.WithTokenSource(source))
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, letta.ErrNotSent)
