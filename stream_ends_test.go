@@ -152,7 +152,7 @@ type slowToObey struct {
 
 func obeySlowly(t *testing.T) *slowToObey {
 	o := &slowToObey{obey: make(chan struct{}), name: make(chan struct{})}
-	stop := make(chan struct{}, 10)
+	stop, over := make(chan struct{}, 10), make(chan struct{})
 	o.server = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/cancel"):
@@ -163,19 +163,26 @@ func obeySlowly(t *testing.T) *slowToObey {
 			reply(200, `{"id":"run-1","agent_id":"agent-1","status":"running"}`)(w, r)
 		case r.Header.Get("Accept") == "text/event-stream":
 			sse(w, ": headers\n\n")
-			<-o.name
+			select {
+			case <-o.name:
+			case <-over:
+			}
 			sse(w, pingFrame, textFrame)
 			select {
 			case <-stop:
 			case <-r.Context().Done():
 				return
 			}
-			<-o.obey
+			select {
+			case <-o.obey:
+			case <-over:
+			}
 			sse(w, `data: {"message_type":"stop_reason","stop_reason":"cancelled"}`+"\n\n")
 		default:
 			reply(200, turnJSON)(w, r)
 		}
 	})
+	t.Cleanup(func() { close(over) }) // runs before the server is closed
 	return o
 }
 
@@ -206,9 +213,7 @@ func TestLockUntilTheServerObeys(t *testing.T) {
 				require.Zero(t, o.cancelled.Load())
 				close(o.name)
 			}
-			for o.cancelled.Load() == 0 {
-				time.Sleep(time.Millisecond)
-			}
+			require.Eventually(t, func() bool { return o.cancelled.Load() > 0 }, 10*time.Second, time.Millisecond)
 			short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			_, err = client.Agents.Messages.Create(short, streamAgent, helloParams())
