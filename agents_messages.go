@@ -81,7 +81,7 @@ type AgentMessageResetParams struct {
 	AddDefaultInitialMessages bool `json:"add_default_initial_messages,omitzero"`
 }
 
-// Reset empties the agent's context, but for the system message. 0.16.8 still lists the messages as history.
+// Reset empties the agent's context, but for the system message. Letta 0.16.8 still lists the messages as history.
 func (s *AgentMessageService) Reset(ctx context.Context, id AgentID, params *AgentMessageResetParams, opts ...RequestOption) (*AgentState, error) {
 	p := copyOf(params)
 	agent, err := do[*AgentState](ctx, s.core, request{op: Operation{"agents.messages.reset", http.MethodPatch, "/v1/agents/{agent_id}/reset-messages"}, ids: []any{id}, body: &p}, opts)

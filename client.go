@@ -337,6 +337,9 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	if err := cfg.auth.apply(ctx, header); err != nil {
 		return nil, notSent(r.subject(), err)
 	}
+	if ctx.Err() != nil { // a token may take its time
+		return nil, notSent(r.subject(), contextError(ctx))
+	}
 	call := &call{core: c, cfg: cfg, op: r.op, ids: r.ids, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}
 	if raw, ok := r.body.(*rawBody); ok && raw.reader != nil {
 		call.upload = &upload{body: raw.reader, source: raw.source}

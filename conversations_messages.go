@@ -12,7 +12,7 @@ import (
 type ConversationMessageService struct{ core *core }
 
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
-// sent once: after an error that leaves open whether it arrived, look at the conversation's messages. 0.16.8 leaves the
+// sent once: after an error that leaves open whether it arrived, look at the conversation's messages. Letta 0.16.8 leaves the
 // run of such a turn in the state created, so that Runs.Wait would not end.
 func (s *ConversationMessageService) Create(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	return s.thread(id, params).create(ctx, params, opts)

@@ -73,7 +73,7 @@ type RunMessageStreamParams struct {
 }
 
 // body asks for the known event once more, which the stream drops: to a request for what comes after the end of a run,
-// 0.16.8 answers nothing at all, not even headers, as a server does that is merely slow.
+// Letta 0.16.8 answers nothing at all, not even headers, as a server does that is merely slow.
 func (p *RunMessageStreamParams) body() any {
 	type fields RunMessageStreamParams
 	sent := fields(*p)

@@ -77,9 +77,7 @@ func TestTurnAfterACancelledOne(t *testing.T) {
 			stream, err := client.Agents.Messages.Stream(ctx, id, params)
 			require.NoError(t, err)
 			cancel()
-			for stream.RunID() == "" {
-				time.Sleep(10 * time.Millisecond) // another goroutine closes it
-			}
+			require.Eventually(t, func() bool { return stream.RunID() != "" }, 10*time.Second, 10*time.Millisecond) // another goroutine closes it
 			return stream.RunID()
 		}},
 	} {
@@ -300,4 +298,37 @@ func TestPastTheEndOfARun(t *testing.T) {
 		require.ErrorIs(t, err, letta.ErrStreamTruncated, after)
 		assert.Equal(t, http.StatusBadGateway, letta.HTTPStatus(err))
 	}
+}
+
+// TestLongRun: Letta 0.16.8 keeps about the last 10,000 frames of a run. A reader gets all of them or an error.
+func TestLongRun(t *testing.T) {
+	ctx := begin(t)
+	agent := talker(t)
+	words := strings.TrimSpace(strings.Repeat("word ", 12_500))
+	stream, err := server.client.Agents.Messages.Stream(ctx, agent.ID, tokens("SLOW 0 "+words, true))
+	require.NoError(t, err)
+	whole := func(turn *letta.Turn, err error) bool {
+		if err == nil {
+			return assert.Equal(t, len(words), len(turn.Text()))
+		}
+		return assert.ErrorIs(t, err, letta.ErrStreamGap)
+	}
+	whole(stream.Collect()) // it may fall behind
+	_, err = server.client.Runs.Wait(ctx, stream.RunID())
+	require.NoError(t, err)
+	again, err := server.client.Runs.Messages.Stream(ctx, stream.RunID(), nil)
+	require.NoError(t, err)
+	turn, err := again.Collect()
+	whole(turn, err)
+	if !server.embedded {
+		require.ErrorIs(t, err, letta.ErrStreamGap)
+	}
+	messages := collectMessages(t, server.client.Runs.Messages.ListAll(ctx, stream.RunID(), nil))
+	texts := 0
+	for _, message := range messages {
+		if said, ok := message.(*letta.AssistantMessage); ok {
+			texts += len(said.Content.String())
+		}
+	}
+	assert.Equal(t, len(words), texts, "where the error says that they are")
 }
