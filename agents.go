@@ -338,7 +338,7 @@ type AgentState struct {
 	ProjectID                  string                     `json:"project_id,omitzero"`
 	ResponseFormat             ResponseFormat             `json:"response_format,omitzero"`
 	Secrets                    []AgentEnvironmentVariable `json:"secrets,omitzero"`
-	TemplateID                 string                     `json:"template_id,omitzero"`
+	TemplateID                 TemplateID                 `json:"template_id,omitzero"`
 	Timezone                   string                     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables []AgentEnvironmentVariable `json:"tool_exec_environment_variables,omitzero"`
@@ -430,8 +430,8 @@ type AgentCreateParams struct {
 	// Deprecated: by Letta.
 	Template bool `json:"template,omitzero"`
 	// Deprecated: by Letta.
-	TemplateID string `json:"template_id,omitzero"`
-	Timezone   string `json:"timezone,omitzero"`
+	TemplateID TemplateID `json:"template_id,omitzero"`
+	Timezone   string     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
@@ -489,9 +489,9 @@ type AgentUpdateParams struct {
 	SourceIDs []FolderID  `json:"source_ids,omitzero"`
 	System    Opt[string] `json:"system,omitzero"`
 	// Tags replaces all tags; an empty slice removes them. To change some, use AddTags and RemoveTags.
-	Tags       []string    `json:"tags,omitzero"`
-	TemplateID Opt[string] `json:"template_id,omitzero"`
-	Timezone   Opt[string] `json:"timezone,omitzero"`
+	Tags       []string        `json:"tags,omitzero"`
+	TemplateID Opt[TemplateID] `json:"template_id,omitzero"`
+	Timezone   Opt[string]     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
@@ -519,7 +519,7 @@ type AgentListParams struct {
 	QueryText            string         `url:"query_text,omitempty"`
 	SortBy               string         `url:"sort_by,omitempty"`
 	Tags                 []string       `url:"tags,omitempty"`
-	TemplateID           string         `url:"template_id,omitempty"`
+	TemplateID           TemplateID     `url:"template_id,omitempty"`
 }
 
 // AgentRetrieveParams choose what to load.
@@ -606,7 +606,7 @@ type FileBlock struct {
 	ProjectID           string         `json:"project_id,omitzero"`
 	ReadOnly            bool           `json:"read_only"`
 	Tags                []string       `json:"tags,omitzero"`
-	TemplateID          string         `json:"template_id,omitzero"`
+	TemplateID          TemplateID     `json:"template_id,omitzero"`
 	TemplateName        string         `json:"template_name,omitzero"`
 }
 

@@ -25,7 +25,10 @@ func (s *AgentMessageService) Stream(ctx context.Context, id AgentID, params *Ag
 
 func (s *AgentMessageService) thread(id AgentID) thread { return thread{core: s.core, agent: id} }
 
-// CreateAsync sends messages and returns at once; Runs.Wait waits for the turn, Runs.Messages.List has its messages.
+// CreateAsync sends messages and returns at once; Runs.Wait waits for the turn, Runs.Messages.List has its messages. A
+// server without the route answers ErrRetired or ErrNotFound.
+//
+// Deprecated: use Stream with Background, and close the stream when it has named its run: the turn goes on.
 func (s *AgentMessageService) CreateAsync(ctx context.Context, id AgentID, params *AgentMessageCreateAsyncParams, opts ...RequestOption) (*Run, error) {
 	p := copyOf(params)
 	var err error
@@ -165,6 +168,8 @@ type AgentMessageCreateAsyncParams struct {
 	// Deprecated: by Letta.
 	AssistantMessageToolName string `json:"assistant_message_tool_name,omitzero"`
 	// CallbackURL is called by the server when the run has ended.
+	//
+	// Deprecated: Letta is giving up callbacks. Use Runs.Wait.
 	CallbackURL  string        `json:"callback_url,omitzero"`
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	ClientTools  []ClientTool  `json:"client_tools,omitzero"`

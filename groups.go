@@ -65,11 +65,11 @@ type Group struct {
 	MinMessageBufferLength int         `json:"min_message_buffer_length,omitzero"`
 	ProjectID              string      `json:"project_id,omitzero"`
 	// Deprecated: attach the blocks to each agent.
-	SharedBlockIDs          []BlockID `json:"shared_block_ids,omitzero"`
-	SleeptimeAgentFrequency int       `json:"sleeptime_agent_frequency,omitzero"`
-	TemplateID              string    `json:"template_id,omitzero"`
-	TerminationToken        string    `json:"termination_token,omitzero"`
-	TurnsCounter            int       `json:"turns_counter,omitzero"`
+	SharedBlockIDs          []BlockID  `json:"shared_block_ids,omitzero"`
+	SleeptimeAgentFrequency int        `json:"sleeptime_agent_frequency,omitzero"`
+	TemplateID              TemplateID `json:"template_id,omitzero"`
+	TerminationToken        string     `json:"termination_token,omitzero"`
+	TurnsCounter            int        `json:"turns_counter,omitzero"`
 }
 
 // ManagerType says who decides whose turn it is in a group.

@@ -255,3 +255,17 @@ func TestAccessTokensAreNotShown(t *testing.T) {
 }
 
 func date(day int) time.Time { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
+
+// TestRetired: what Letta Cloud answers to routes that it has given up.
+func TestRetired(t *testing.T) {
+	c, _ := script(t, func(*http.Request) (int, string) {
+		return 400, `{"message":"This API route is deprecated and no longer supported"}`
+	})
+	_, err := c.Agents.Messages.CreateAsync(t.Context(), "agent-1", &AgentMessageCreateAsyncParams{Messages: []MessageInput{UserText("hello")}})
+	require.ErrorIs(t, err, ErrRetired)
+	_, err = c.Folders.List(t.Context(), nil)
+	require.ErrorIs(t, err, ErrRetired)
+	c, _ = script(t, func(*http.Request) (int, string) { return 400, `{"detail":"model is missing"}` })
+	_, err = c.Folders.List(t.Context(), nil)
+	require.NotErrorIs(t, err, ErrRetired)
+}

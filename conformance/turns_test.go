@@ -469,6 +469,7 @@ func TestSameOtidJoins(t *testing.T) {
 func TestAsyncAndRuns(t *testing.T) {
 	ctx := begin(t)
 	agent := talker(t)
+	//lint:ignore SA1019 Letta 0.16.8 has it
 	run, err := server.client.Agents.Messages.CreateAsync(ctx, agent.ID, &letta.AgentMessageCreateAsyncParams{Messages: []letta.MessageInput{letta.UserText("later")}})
 	require.NoError(t, err)
 	run, err = server.client.Runs.Wait(ctx, run.ID)
