@@ -81,8 +81,6 @@ func has(feature string) bool {
 		panic("needs: unknown feature " + feature)
 	}
 	switch feature {
-	case "agent relations", "archives", "folders", "identities", "groups":
-		return !server.old
 	case "blocks and messages of groups", "replaced files", "tool output":
 		return !server.embedded && !server.old
 	case "schedule":
