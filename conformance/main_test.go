@@ -177,6 +177,10 @@ func TestMain(m *testing.M) {
 		line += ": " + strings.Join(skips, ", ")
 	}
 	fmt.Println(line)
+	if err := writeReport(); err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		code = max(code, 1)
+	}
 	os.Exit(code)
 }
 
@@ -250,8 +254,16 @@ func choose(asked string, offered []string, favourites ...string) string {
 	return offered[len(offered)-1]
 }
 
+// transport is that of all clients, as the default one of a client is made.
+var transport = func() http.RoundTripper {
+	own := http.DefaultTransport.(*http.Transport).Clone()
+	own.MaxIdleConnsPerHost = 100
+	return own
+}()
+
 // connectAs makes another client of the server, with the key that the environment gives.
 func connectAs(opts ...letta.ClientOption) (*letta.Client, error) {
+	opts = append([]letta.ClientOption{letta.WithHTTPClient(&http.Client{Transport: noting{transport}})}, opts...)
 	if server.embedded {
 		opts = append([]letta.ClientOption{letta.WithBaseURL(server.url)}, opts...)
 	}
@@ -290,7 +302,7 @@ func newRecorded(t *testing.T, opts ...letta.ClientOption) (*letta.Client, *reco
 	t.Helper()
 	r := new(recorder)
 	t.Cleanup(r.CloseIdleConnections)
-	return newClient(t, append(opts, letta.WithHTTPClient(&http.Client{Transport: r}))...), r
+	return newClient(t, append(opts, letta.WithHTTPClient(&http.Client{Transport: noting{r}}))...), r
 }
 
 var (
