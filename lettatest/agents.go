@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 const (

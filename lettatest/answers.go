@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 var (

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 // read is a result as the model reads it: packed, with value for its message.

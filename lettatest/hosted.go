@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 // What only Letta's hosted service has. These rows are documented, not recorded: Letta 0.16.8 answers them with 404, and what stands here follows

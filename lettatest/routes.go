@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/letta-go/letta/internal/apispec"
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 // A route is one operation, as a row of a table: its official name, or for an operation that the official client lacks its method, its path and

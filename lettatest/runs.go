@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 var (

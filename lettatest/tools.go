@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 var (
