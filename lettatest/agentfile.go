@@ -25,10 +25,10 @@ func exportAgent(w *world, c *call) answer {
 	if name := text(a.fields, "name"); unsafeInName.MatchString(name) {
 		return fail(http.StatusInternalServerError, "Export failed: "+badName, name)
 	}
-	tools, toolIDs := []any{}, []any{}
-	for i, t := range w.toolsOf(a) {
+	attached, toolIDs := []any{}, []any{}
+	for i, t := range tools.of(w, a) {
 		toolIDs = append(toolIDs, fmt.Sprintf("tool-%d", i))
-		tools = append(tools, with(t.shown(), "id", toolIDs[i]))
+		attached = append(attached, with(t.shown(), "id", toolIDs[i]))
 	}
 	shown, blockIDs := []any{}, []any{}
 	for i, id := range a.links["block"] {
@@ -60,7 +60,7 @@ func exportAgent(w *world, c *call) answer {
 	if len(secrets) == 0 {
 		out["secrets"] = nil
 	}
-	return ok(with(file, "agents", []any{out}, "tools", tools, "blocks", shown, "created_at", pyTime(w.now())))
+	return ok(with(file, "agents", []any{out}, "tools", attached, "blocks", shown, "created_at", pyTime(w.now())))
 }
 
 func importAgents(w *world, c *call) answer {

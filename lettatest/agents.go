@@ -141,7 +141,7 @@ func (w *world) state(a *agent, in include) object {
 		memory["blocks"] = o["blocks"]
 	}
 	if in["agent.tools"] {
-		o["tools"] = shown(w.toolsOf(a), func(t *row) any { return t.shown() })
+		o["tools"] = shown(tools.of(w, a), func(t *row) any { return t.shown() })
 	}
 	if in["agent.sources"] {
 		o["sources"] = shown(a.links["source"], func(id string) any { return with(w.folders.get(id).shown(), "vector_db_provider", "native") })

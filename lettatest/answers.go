@@ -25,6 +25,8 @@ type answer struct {
 	stream *stream                      // sent instead of a body
 }
 
+var noContent = answer{status: http.StatusNoContent}
+
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
 func fail(status int, format string, args ...any) answer {

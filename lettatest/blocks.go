@@ -52,11 +52,6 @@ var blocks = &resource{
 		}
 		return o
 	},
-	gone: func(w *world, b *row) {
-		for _, a := range w.agents.rows {
-			a.unlink("block", b.id)
-		}
-	},
 	deleted: null,
 	filters: map[string]filter{
 		"templates_only": always, "match_all_tags": always, "tags": always, "show_hidden_blocks": always, "identity_id": never, "identifier_keys": never,
@@ -161,10 +156,9 @@ func updateAgentBlock(w *world, c *call, _ *agent, b *row) answer {
 
 func listAgentBlocks(w *world, c *call) answer {
 	a := w.agents.must(c.id, notFound("Agent", c.id))
-	rows := w.blocks.where(func(b *row) bool { return a.linked("block", b.id) })
 	newest := *blocks
 	newest.list = listing{}
-	return newest.page(w, c.q, rows)
+	return newest.page(w, c.q, blocks.of(w, a))
 }
 
 // sameLabel finds the block of an agent that has the label of another: an agent has one block per label.

@@ -62,7 +62,7 @@ func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
 		w := t.w
 		var names []string
 		var tool *row
-		for _, have := range w.toolsOf(a) {
+		for _, have := range tools.of(w, a) {
 			if names = append(names, text(have.fields, "name")); have.fields["name"] == c.Name {
 				tool = have
 			}

@@ -17,10 +17,10 @@ var (
 		{op: "folders.create", handle: folders.create},
 		{op: "folders.update", handle: folders.update},
 		{op: "folders.delete", handle: folders.remove},
-		{op: "folders.files.upload", handle: withFolder(uploadFile)},
-		{op: "folders.agents.list", handle: withFolder(listFolderAgents)},
-		{op: "GET /v1/folders/{folder_id}/passages | agents.BlockListParams", handle: withFolder(listFolderPassages)},
-		{op: "folders.files.list", handle: withFolder(listFiles)},
+		{op: "folders.files.upload", handle: folders.with(uploadFile)},
+		{op: "folders.agents.list", handle: folders.with(listFolderAgents)},
+		{op: "GET /v1/folders/{folder_id}/passages | agents.BlockListParams", handle: folders.with(listFolderPassages)},
+		{op: "folders.files.list", handle: folders.with(listFiles)},
 		{op: "folders.files.retrieve", handle: retrieveFile},
 		{op: "folders.files.delete", handle: deleteFile},
 	}
@@ -55,9 +55,6 @@ var folders = &resource{
 		for _, f := range w.filesIn(r.id) {
 			w.dropFile(f)
 		}
-		for _, a := range w.agents.rows {
-			a.unlink("source", r.id)
-		}
 	},
 }
 
@@ -66,10 +63,6 @@ var files = &resource{
 	kind: "file", noun: "FileMetadata",
 	rows: func(w *world) *table[*row] { return &w.files },
 	list: listing{noun: "FileMetadata"},
-}
-
-func withFolder(f func(*world, *call, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer { return f(w, c, folders.get(w, c.id)) }
 }
 
 func (w *world) filesIn(folder string) []*row {
@@ -165,7 +158,7 @@ func retrieveFile(w *world, c *call) answer {
 
 func deleteFile(w *world, c *call) answer {
 	w.dropFile(files.get(w, c.sub))
-	return answer{status: http.StatusNoContent}
+	return noContent
 }
 
 func (w *world) dropFile(f *row) {
@@ -261,7 +254,7 @@ func listAgentFolders(w *world, c *call, a *agent) answer {
 	k := *folders
 	k.list = listing{byID: true}
 	k.show = func(_ *world, r *row) any { return with(r.shown(), "vector_db_provider", "native") }
-	return k.page(w, c.q, w.folders.where(func(f *row) bool { return a.linked("source", f.id) }))
+	return k.page(w, c.q, folders.of(w, a))
 }
 
 // listAgentFiles pages by the id that a file has with an agent, with a cursor of its own besides.

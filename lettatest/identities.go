@@ -72,11 +72,6 @@ var identities = &resource{
 		}
 	},
 	deleted: null,
-	gone: func(w *world, r *row) {
-		for _, a := range w.agents.rows {
-			a.unlink("identity", r.id)
-		}
-	},
 }
 
 func (w *world) identityKeyed(key any) *row {

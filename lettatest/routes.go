@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/letta-go/letta/internal/apispec"
@@ -30,6 +31,19 @@ type route struct {
 	status       int  // of a success
 	hosted       bool // documented, not recorded: Letta 0.16.8 lacks it
 }
+
+// operations are the rows of all tables. Order counts: as in the real server, the first pattern that fits decides about redirects and 405.
+var operations = sync.OnceValue(func() []*route {
+	var out []*route
+	for _, r := range slices.Concat(
+		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
+		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes,
+		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
+	) {
+		out = append(out, r.resolve())
+	}
+	return out
+})
 
 // A call is one request on its way to its handler, which runs under the lock of the world.
 type call struct {

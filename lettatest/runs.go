@@ -132,7 +132,7 @@ func listRunMessages(w *world, c *call, r *run) answer {
 	if a := w.agents.get(r.agent); a != nil {
 		rows = slices.DeleteFunc(slices.Clone(a.history), func(m *message) bool { return m.run != r.id })
 	}
-	return w.showMessages(rows, c.q, c.q["order"] != "desc", true, noCursor("None"))
+	return w.showMessages(rows, c.q, listing{asc: true, noun: "message"}, true)
 }
 
 // usage adds the steps of a run up.
@@ -243,13 +243,8 @@ func stepFeedback(_ *world, c *call, st *step) answer {
 func listStepMessages(w *world, c *call) answer {
 	earlier(&w.messages, c.q)
 	rows := w.messages.where(func(m *message) bool { return m.step == c.id })
-	out := []any{}
-	for _, m := range page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"}) {
-		for _, v := range m.views(false) {
-			out = append(out, v)
-		}
-	}
-	return ok(out)
+	rows = page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"})
+	return ok(viewsOf(rows, nil, false))
 }
 
 // cancel ends a run. One that has stopped already, other than to wait for an approval, stays as it is.

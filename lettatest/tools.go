@@ -48,11 +48,6 @@ var tools = &resource{
 	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
 	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
-	gone: func(w *world, r *row) {
-		for _, a := range w.agents.rows {
-			a.unlink("tool", r.id)
-		}
-	},
 }
 
 // baseTools are the tools every server is born with: name, kind, what it does, its parameters with * at the required ones.
@@ -122,10 +117,6 @@ func (w *world) upsertTool(in object) *row {
 		return t
 	}
 	return w.tools.put(tools.fresh(w, in))
-}
-
-func (w *world) toolsOf(a *agent) []*row {
-	return w.tools.where(func(t *row) bool { return a.linked("tool", t.id) })
 }
 
 var (
@@ -275,7 +266,7 @@ func runSource(w *world, c *call) answer {
 func listAgentTools(w *world, c *call, a *agent) answer {
 	k := *tools
 	k.list = listing{asc: true, byID: true, fixed: true}
-	return k.page(w, c.q, w.toolsOf(a))
+	return k.page(w, c.q, tools.of(w, a))
 }
 
 // linkTool attaches or detaches. A current client gets null, a legacy one the agent.
@@ -316,11 +307,11 @@ func approveTool(w *world, c *call, a *agent) answer {
 
 // runTool runs a tool of an agent outside of a turn.
 func runTool(w *world, c *call, a *agent) answer {
-	i := slices.IndexFunc(w.toolsOf(a), func(t *row) bool { return t.fields["name"] == c.sub })
+	i := slices.IndexFunc(tools.of(w, a), func(t *row) bool { return t.fields["name"] == c.sub })
 	if i < 0 {
 		return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
 	}
-	args, t, run := get[object](c.in, "args"), w.toolsOf(a)[i], w.functions[c.sub]
+	args, t, run := get[object](c.in, "args"), tools.of(w, a)[i], w.functions[c.sub]
 	if isLettaTool(t) && run == nil {
 		out, _, bad := w.builtin(a, ToolCall{Name: c.sub, Arguments: string(encode(args))})
 		return ok(toolResult(sample("agents.tools.run.core_tool"), out, bad, c.sub))

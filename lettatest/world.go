@@ -88,15 +88,15 @@ func (w *world) process(r *http.Request, body *payload) *reply {
 	return newReply(a)
 }
 
-// wait sleeps and tells whether it was not disturbed.
-func (w *world) wait(ctx context.Context, d time.Duration) bool {
+// pause sleeps and tells whether neither the context nor the server ended meanwhile.
+func pause(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-	case <-w.done:
+	case <-done:
 	}
 	return false
 }
