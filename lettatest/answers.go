@@ -25,7 +25,8 @@ type answer struct {
 	stream *stream                      // sent instead of a body
 }
 
-var noContent = answer{status: http.StatusNoContent}
+// noContent is typed as JSON, as there.
+var noContent = answer{status: http.StatusNoContent, header: http.Header{"Content-Type": {"application/json"}}}
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 

@@ -54,9 +54,6 @@ func newReply(a answer) *reply {
 		out.header.Set("Content-Type", "application/json")
 		out.body = encode(a.body)
 	}
-	if a.status == http.StatusNoContent {
-		out.header.Set("Content-Type", "application/json") // as there
-	}
 	return out
 }
 
