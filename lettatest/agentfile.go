@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 // portable are the members of an agent that an agent file carries as they are.
@@ -20,7 +21,7 @@ func exportAgent(w *world, c *call) answer {
 	case flag(c.q, "use_legacy_format"):
 		return fail(http.StatusBadRequest, "Legacy format is not supported")
 	case a == nil:
-		return fail(http.StatusInternalServerError, "Export failed: The following agent IDs were not found: [%s]", check.Repr(c.id))
+		return fail(http.StatusInternalServerError, "Export failed: The following agent IDs were not found: [%s]", python.Repr(c.id))
 	}
 	if name := text(a.fields, "name"); unsafeInName.MatchString(name) {
 		return fail(http.StatusInternalServerError, "Export failed: "+badName, name)
@@ -87,7 +88,7 @@ func importAgents(w *world, c *call) answer {
 	in, _ := file.(object)
 	agents, isList := in["agents"].([]any)
 	if !isList {
-		if in == nil && check.Repr(file)[0] != '[' {
+		if in == nil && python.Repr(file)[0] != '[' {
 			return crash()
 		}
 		return fail(http.StatusBadRequest, "Legacy AgentSchema format is deprecated. Please use the new AgentFileSchema format with 'agents' field.")

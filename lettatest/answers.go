@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 const (
@@ -65,7 +66,7 @@ func crash() answer {
 func notFound(noun, id string) answer {
 	const born = "datetime.datetime(2026, 1, 1, 0, 0, tzinfo=TzInfo(0))"
 	return fail(http.StatusNotFound, "%s not found with id='[%s]', access level in ['read'] for actor='id='%s' organization_id='%s' "+
-		"name='default_user' created_at=%s updated_at=%s is_deleted=False'", noun, check.Repr(id), userID, orgID, born, born)
+		"name='default_user' created_at=%s updated_at=%s is_deleted=False'", noun, python.Repr(id), userID, orgID, born, born)
 }
 
 func noAgent(id string) answer { return fail(http.StatusNotFound, "Agent with ID %s not found", id) }

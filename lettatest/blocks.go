@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var (
@@ -191,7 +191,7 @@ func attachBlock(w *world, c *call) answer {
 	case a.linked("block", b.id):
 	case w.sameLabel(a.links["block"], b):
 		return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) duplicate key value violates unique constraint "+
-			"\"unique_label_per_agent\": label %s", check.Repr(b.fields["label"]))
+			"\"unique_label_per_agent\": label %s", python.Repr(b.fields["label"]))
 	default:
 		a.link("block", b.id)
 		a.updated = w.now()

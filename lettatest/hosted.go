@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 // What only Letta's hosted service has. These rows are documented, not recorded: Letta 0.16.8 answers them with 404, and what stands here follows
@@ -142,7 +142,7 @@ func createToken(w *world, c *call) answer {
 func listTokens(w *world, c *call) answer {
 	out := []any{}
 	for _, t := range w.tokens.rows {
-		if id := text(c.q, "agentId"); id == "" || strings.Contains(check.Repr(t.fields["policy"]), id) {
+		if id := text(c.q, "agentId"); id == "" || strings.Contains(python.Repr(t.fields["policy"]), id) {
 			out = append(out, t.fields)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var mcpRoutes = []route{
@@ -100,7 +100,7 @@ func (w *world) offer(s *row) ([]MCPTool, bool) {
 		if args := get[[]any](s.fields, "args"); len(args) > 0 { // the command with its arguments, before the command alone
 			whole := address
 			for _, arg := range args {
-				whole += " " + check.Repr(arg)[1:len(check.Repr(arg))-1]
+				whole += " " + python.Repr(arg)[1:len(python.Repr(arg))-1]
 			}
 			if offer, ok := w.offers[whole]; ok {
 				return offer, true

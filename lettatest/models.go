@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var modelRoutes = []route{
@@ -153,7 +153,7 @@ func (w *world) llmFor(in object, kind string) object {
 			}
 		}
 		if n := get[int](in, "max_reasoning_tokens"); in["max_reasoning_tokens"] != nil && (in["max_tokens"] == nil || n > get[int](in, "max_tokens")) {
-			panic(invalid("Max reasoning tokens (%d) must be less than max tokens (%s)", n, check.Repr(in["max_tokens"])))
+			panic(invalid("Max reasoning tokens (%d) must be less than max tokens (%s)", n, python.Repr(in["max_tokens"])))
 		}
 	}
 	applySettings(llm, get[object](in, "model_settings"))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var (
@@ -105,7 +106,7 @@ func listRuns(w *world, c *call) answer {
 	statuses := texts(q, "statuses")
 	for _, st := range statuses {
 		if !slices.Contains(runStatuses, st) {
-			return fail(http.StatusBadRequest, "%s is not a valid RunStatus", check.Repr(st))
+			return fail(http.StatusBadRequest, "%s is not a valid RunStatus", python.Repr(st))
 		}
 	}
 	if statuses == nil && flag(q, "active") {
@@ -215,7 +216,7 @@ func withStep(f func(*world, *call, *step) answer) func(*world, *call) answer {
 // listSteps is broken there.
 func listSteps(_ *world, c *call) answer {
 	return fail(http.StatusBadRequest, "Argument order does not match type typing.Optional[str]; is %s of type <class 'bool'>",
-		check.Repr(c.q["order"] == "asc"))
+		python.Repr(c.q["order"] == "asc"))
 }
 
 func stepMetrics(_ *world, _ *call, st *step) answer {

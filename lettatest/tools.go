@@ -1,17 +1,16 @@
 package lettatest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var (
@@ -119,59 +118,26 @@ func (w *world) upsertTool(in object) *row {
 	return w.tools.put(tools.fresh(w, in))
 }
 
-var (
-	functionLine = regexp.MustCompile(`(?ms)^(?:async )?def (\w+)\((.*?)\).*?:\s*\n(.*)`)
-	docstring    = regexp.MustCompile(`(?s)^\s*(?:"""|''')(.*?)(?:"""|''')`)
-	docArg       = regexp.MustCompile(`(?m)^\s*(\w+)\s*(?:\([^)]*\))?:\s*(.+)$`)
-)
-
-// describe derives the name and the schema of a tool from its Python source, as far as a look at it tells.
+// describe derives the name and the schema of a tool from its Python source.
 func describe(r *row) {
-	source := text(r.fields, "source_code")
-	if schema := get[object](r.fields, "json_schema"); source == "" || schema != nil && r.fields["name"] != nil {
+	source, schema := text(r.fields, "source_code"), get[object](r.fields, "json_schema")
+	switch {
+	case source == "", schema != nil && r.fields["name"] != nil:
 		return
-	} else if schema != nil {
-		r.fields["name"] = schema["name"]
-		if r.fields["description"] == nil {
-			r.fields["description"] = schema["description"]
+	case schema == nil:
+		f, parsed := python.Parse(source)
+		if !parsed {
+			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
 		}
-		return
-	}
-	f := functionLine.FindStringSubmatch(source)
-	if f == nil {
-		refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
-	}
-	doc := docstring.FindStringSubmatch(f[3])
-	if doc == nil {
-		refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f[1])
-	}
-	about := map[string]string{}
-	for _, m := range docArg.FindAllStringSubmatch(doc[1], -1) {
-		about[m[1]] = m[2]
-	}
-	props, required := object{}, []any{}
-	for arg := range strings.SplitSeq(f[2], ",") {
-		name, typ, _ := strings.Cut(arg, ":")
-		typ, _, optional := strings.Cut(typ, "=")
-		if name = strings.TrimSpace(name); name == "" {
-			continue
+		if f.Doc == "" {
+			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f.Name)
 		}
-		kind := map[string]string{"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}[strings.TrimSpace(typ)]
-		if kind == "" {
-			kind = "string"
-		}
-		props[name] = object{"type": kind, "description": about[name]}
-		if !optional {
-			required = append(required, name)
-		}
+		schema = f.Schema()
+		r.fields["json_schema"] = schema
 	}
-	summary := strings.TrimSpace(strings.Split(strings.TrimSpace(doc[1]), "\n")[0])
-	r.fields["name"] = f[1]
+	r.fields["name"] = schema["name"]
 	if r.fields["description"] == nil {
-		r.fields["description"] = summary
-	}
-	r.fields["json_schema"] = object{
-		"name": f[1], "description": summary, "parameters": object{"type": "object", "properties": props, "required": required},
+		r.fields["description"] = schema["description"]
 	}
 }
 
@@ -219,43 +185,33 @@ func listTools(w *world, c *call) answer {
 	return tools.page(w, c.q, rows)
 }
 
-// python runs the source of a tool as far as this server can: f, which was given to Server.Tool under its name, or "return" of an argument.
-func python(f func(string) (string, error), source string, args object) (string, *pyError) {
+// callTool runs a tool outside of the lock: f, which was given to Server.Tool under its name, or else its source.
+func callTool(f func(string) (string, error), source string, args object) (string, *python.Error) {
 	if f != nil {
 		out, err := f(string(encode(args)))
 		if err != nil {
-			return "", &pyError{"RuntimeError", err.Error()}
+			return "", &python.Error{Kind: "RuntimeError", Text: err.Error()}
 		}
 		return out, nil
 	}
-	def := functionLine.FindStringSubmatch(source)
-	if def == nil {
-		return "", &pyError{"SyntaxError", "invalid syntax"}
+	def, parsed := python.Parse(source)
+	if !parsed {
+		return "", &python.Error{Kind: "SyntaxError", Text: "invalid syntax"}
 	}
-	for arg := range strings.SplitSeq(def[2], ",") {
-		name, _, _ := strings.Cut(arg, ":")
-		if name = strings.TrimSpace(name); name != "" && args[name] == nil && !strings.Contains(arg, "=") {
-			return "", &pyError{"TypeError", fmt.Sprintf("%s() missing 1 required positional argument: %s", def[1], check.Repr(name))}
-		}
-	}
-	if m := regexp.MustCompile(`(?m)^\s*return (\w+)\s*$`).FindStringSubmatch(def[3]); m != nil && args[m[1]] != nil {
-		return fmt.Sprint(args[m[1]]), nil
-	}
-	return "", &pyError{"NotImplementedError", "lettatest runs no Python; see Server.Tool"}
+	return def.Call(args)
 }
 
 func runSource(w *world, c *call) answer {
-	source := text(c.in, "source_code")
 	name := text(c.in, "name")
-	if f := functionLine.FindStringSubmatch(source); f != nil && name == "" {
-		name = f[1]
+	if def, parsed := python.Parse(text(c.in, "source_code")); parsed {
+		name = cmp.Or(name, def.Name)
 	}
 	run := w.functions[name]
 	return answer{later: func(context.Context) answer {
-		out, bad := python(run, source, get[object](c.in, "args"))
+		out, bad := callTool(run, text(c.in, "source_code"), get[object](c.in, "args"))
 		status, stderr := "success", []any{}
 		if bad != nil {
-			status, out, stderr = "error", bad.text, []any{bad.String(name)}
+			status, out, stderr = "error", bad.Text, []any{bad.In(name)}
 		}
 		o := with(sample("x.tools.run"), "date", date(time.Now().UTC()), "tool_return", out, "status", status, "stderr", stderr)
 		o["tool_returns"] = []any{with(get[[]any](o, "tool_returns")[0].(object), "tool_return", out, "status", status, "stderr", stderr)}
@@ -317,16 +273,16 @@ func runTool(w *world, c *call, a *agent) answer {
 		return ok(toolResult(sample("agents.tools.run.core_tool"), out, bad, c.sub))
 	}
 	return answer{later: func(context.Context) answer {
-		out, bad := python(run, text(t.fields, "source_code"), args)
+		out, bad := callTool(run, text(t.fields, "source_code"), args)
 		return ok(toolResult(sample("agents.tools.run"), out, bad, c.sub))
 	}}
 }
 
 // toolResult is what a tool outside of a turn answers.
-func toolResult(o object, out string, bad *pyError, name string) object {
+func toolResult(o object, out string, bad *python.Error, name string) object {
 	o["func_return"] = out
 	if bad != nil {
-		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.String(name)})
+		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(name)})
 	}
 	return o
 }
@@ -364,7 +320,7 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 }
 
 func printed(values []string) string {
-	out := check.Repr(list(values))
+	out := python.Repr(list(values))
 	return out[1 : len(out)-1]
 }
 

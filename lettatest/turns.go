@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/letta-go/letta/internal/python"
 )
 
 // turn is a send at work.
@@ -360,7 +362,7 @@ func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (s
 	var result *message
 	if len(calls) > 0 && asks.calls == nil {
 		for i := range said.calls {
-			said.calls[i].Arguments = spaced(said.calls[i].Arguments)
+			said.calls[i].Arguments = python.JSON(said.calls[i].Arguments)
 		}
 		result = &message{role: "tool", step: st.id, name: calls[0].Name, returns: t.execute(said.calls, false)}
 	}

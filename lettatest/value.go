@@ -214,31 +214,6 @@ func packed(pairs ...any) string {
 	return out.String()
 }
 
-// spaced writes a JSON object the way Python does. Anything else counts as an empty one.
-func spaced(args string) string {
-	var o map[string]any
-	var b bytes.Buffer
-	if json.Unmarshal([]byte(args), &o) != nil || json.Compact(&b, []byte(args)) != nil {
-		return "{}"
-	}
-	var out strings.Builder
-	inside, escaped := false, false
-	for _, c := range b.Bytes() {
-		out.WriteByte(c)
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\':
-			escaped = true
-		case c == '"':
-			inside = !inside
-		case !inside && (c == ':' || c == ','):
-			out.WriteByte(' ')
-		}
-	}
-	return out.String()
-}
-
 // pick is a copy with some members only, named in one text.
 func pick(o object, names string) object {
 	keep := strings.Fields(names)
