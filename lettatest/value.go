@@ -101,30 +101,45 @@ func encode(v any) []byte {
 	return bytes.TrimRight(buf.Bytes(), "\n")
 }
 
-var samples sync.Map // the bytes of those that were asked for
+var templates sync.Map // the bytes of those that were asked for
 
-// sample is a fresh copy of what Letta 0.16.8 once answered, or of a part of it: the template of rows and answers.
-func sample(exchange string, path ...any) object {
+// sample is a fresh copy of an object that Letta 0.16.8 once answered: the template of rows and answers. See recorded.
+func sample(exchange string, path ...any) object { return recorded(exchange, path...).(object) }
+
+// recorded is a fresh copy of what Letta 0.16.8 once answered, or of a part of it: the path leads through names of members, indexes of lists, and
+// "member=value" for the first row of a list that has it. It is nil when no row has it.
+func recorded(exchange string, path ...any) any {
 	key := fmt.Sprint(exchange, path)
-	data, ok := samples.Load(key)
 	var v any
-	if ok {
+	if data, ok := templates.Load(key); ok {
 		_ = readJSON(data.([]byte), &v)
-		return v.(object)
+		return v
 	}
 	x, found := apispec.Recording(apispec.ServerV1, exchange)
 	if !found || readJSON(x.Body, &v) != nil {
 		panic("lettatest: no recording " + exchange)
 	}
 	for _, step := range path {
-		if i, isIndex := step.(int); isIndex {
-			v = v.([]any)[i]
-		} else {
-			v = v.(object)[step.(string)]
+		v = part(v, step)
+	}
+	templates.Store(key, encode(v))
+	return v
+}
+
+func part(v, step any) any {
+	if i, isIndex := step.(int); isIndex {
+		return v.([]any)[i]
+	}
+	member, value, search := strings.Cut(step.(string), "=")
+	if !search {
+		return v.(object)[member]
+	}
+	for _, row := range v.([]any) {
+		if row.(object)[member] == value {
+			return row
 		}
 	}
-	samples.Store(key, encode(v))
-	return v.(object)
+	return nil
 }
 
 func uuid() string {
