@@ -100,42 +100,30 @@ func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
 	return r
 }
 
-// builtins are the built-in tools that run here: their parameters, with * at the required ones.
-var builtins = map[string][]string{
-	"memory_insert":       {"label*", "new_string*", "insert_line"},
-	"memory_replace":      {"label*", "old_string*", "new_string*"},
-	"memory_rethink":      {"label*", "new_memory*"},
-	"core_memory_append":  {"label*", "content*"},
-	"core_memory_replace": {"label*", "old_content*", "new_content*"},
-	"send_message":        {"message*", "thinking", "request_heartbeat"},
-	"conversation_search": {"query", "roles", "limit", "start_date", "end_date"},
-}
+// builtins are the built-in tools that run here.
+var builtins = strings.Fields(
+	"memory_insert memory_replace memory_rethink core_memory_append core_memory_replace send_message conversation_search")
 
 // builtin runs a built-in tool. value is the result as JSON if it is no string.
 func (w *world) builtin(a *agent, c ToolCall) (out string, value any, bad *python.Error) {
 	failed := func(kind, format string, args ...any) (string, any, *python.Error) {
 		return "", nil, &python.Error{Kind: kind, Text: fmt.Sprintf(format, args...)}
 	}
-	params, known := builtins[c.Name]
-	if !known {
+	if !slices.Contains(builtins, c.Name) {
 		return failed("NotImplementedError", "lettatest does not run %s; see Server.Tool", c.Name)
 	}
+	params := get[object](get[object](w.toolNamed(c.Name).fields, "json_schema"), "parameters")
 	args := object{}
 	_ = readJSON([]byte(c.Arguments), &args) // what is no object counts as an empty one
-	var missing []string
-	for _, p := range params {
-		if name, must := strings.CutSuffix(p, "*"); must && args[name] == nil {
-			missing = append(missing, python.Repr(name))
-		}
-	}
+	missing := slices.DeleteFunc(texts(params, "required"), func(name string) bool { return args[name] != nil })
 	for name := range args {
-		if !slices.Contains(params, name) && !slices.Contains(params, name+"*") {
+		if get[object](params, "properties")[name] == nil {
 			return failed("TypeError", "LettaCoreToolExecutor.%s() got an unexpected keyword argument %s", c.Name, python.Repr(name))
 		}
 	}
 	if len(missing) > 0 {
-		return failed("TypeError", "LettaCoreToolExecutor.%s() missing %d required positional arguments: %s", c.Name, len(missing),
-			strings.Join(missing, " and "))
+		return failed("TypeError", "LettaCoreToolExecutor.%s() missing %d required positional arguments: '%s'", c.Name, len(missing),
+			strings.Join(missing, "' and '"))
 	}
 	if c.Name == "conversation_search" {
 		out, value = w.recall(a, text(args, "query"))

@@ -1,9 +1,11 @@
 package lettatest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"net/http"
 	"slices"
@@ -49,52 +51,14 @@ var tools = &resource{
 	unknown: http.StatusBadRequest, deleted: null,
 }
 
-// baseTools are the tools every server is born with: name, kind, what it does, its parameters with * at the required ones.
-func (w *world) baseTools() {
-	for _, t := range [][4]string{
-		{"archival_memory_insert", "letta_core", "Keep a text in long-term memory.", "content* tags"},
-		{"conversation_search", "letta_core", "Search earlier messages.", "query roles limit start_date end_date"},
-		{"send_message", "letta_core", "Send a message to the user.", "message*"},
-		{"archival_memory_search", "letta_core", "Search long-term memory.", "query* tags top_k"},
-		{"memory_replace", "letta_sleeptime_core", "Replace text in a memory block.", "label* old_string* new_string*"},
-		{"memory_insert", "letta_sleeptime_core", "Insert text into a memory block.", "label* new_string* insert_line"},
-		{"run_code", "letta_builtin", "Run code.", "code* language*"},
-		{"run_code_with_tools", "letta_builtin", "Run code that may call tools.", "code*"},
-		{"web_search", "letta_builtin", "Search the web.", "query* num_results category"},
-		{"fetch_webpage", "letta_builtin", "Fetch a web page.", "url*"},
-		{"core_memory_append", "letta_memory_core", "Append to a memory block.", "label* content*"},
-		{"core_memory_replace", "letta_memory_core", "Replace text in a memory block.", "label* old_content* new_content*"},
-		{"finish_rethinking_memory", "letta_voice_sleeptime_core", "End the work on memory.", ""},
-		{"grep_files", "letta_files_core", "Search in files.", "pattern* include context_lines offset"},
-		{"memory", "letta_memory_core", "Edit memory blocks with commands.", "command* path file_text old_string new_string"},
-		{"memory_apply_patch", "letta_memory_core", "Apply a patch to a memory block.", "label* patch*"},
-		{"memory_finish_edits", "letta_sleeptime_core", "End the edits of memory.", ""},
-		{"memory_rethink", "letta_sleeptime_core", "Rewrite a memory block.", "label* new_memory*"},
-		{"open_files", "letta_files_core", "Open files.", "file_requests* close_all_others"},
-		{"rethink_user_memory", "letta_voice_sleeptime_core", "Rewrite what is known of the user.", "new_memory*"},
-		{"search_memory", "letta_voice_sleeptime_core", "Search the conversation.", "convo_keyword_queries"},
-		{"semantic_search_files", "letta_files_core", "Search files by meaning.", "query* limit"},
-		{"send_message_to_agent_and_wait_for_reply", "letta_multi_agent_core", "Ask another agent.", "message* other_agent_id*"},
-		{"send_message_to_agent_async", "letta_multi_agent_core", "Tell another agent.", "message* other_agent_id*"},
-		{"send_message_to_agents_matching_tags", "letta_multi_agent_core", "Ask agents by tag.", "message* match_all* match_some*"},
-		{"store_memories", "letta_voice_sleeptime_core", "Keep parts of the conversation.", "chunks*"},
-	} {
-		props, required := object{}, []any{}
-		for p := range strings.FieldsSeq(t[3]) {
-			name, must := strings.CutSuffix(p, "*")
-			props[name] = object{"type": "string", "description": "The " + strings.ReplaceAll(name, "_", " ") + "."}
-			if must {
-				required = append(required, name)
-			}
-		}
-		r := tools.fresh(w, object{
-			"name": t[0], "tool_type": t[1], "description": t[2], "source_type": "python", "tags": []any{t[1]},
-			"enable_parallel_execution": slices.Contains([]string{
-				"archival_memory_search", "conversation_search", "fetch_webpage", "web_search", "run_code", "grep_files", "semantic_search_files",
-			}, t[0]),
-		})
-		r.fields["json_schema"] = object{"name": t[0], "description": t[2], "parameters": object{"type": "object", "properties": props, "required": required}}
-		w.tools.put(r)
+//go:embed basetools.jsonl
+var baseTools []byte // every server is born with them
+
+func (w *world) stockTools() {
+	for line := range bytes.Lines(baseTools) {
+		var in object
+		_ = readJSON(line, &in)
+		w.tools.put(tools.fresh(w, in))
 	}
 }
 

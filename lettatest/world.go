@@ -57,7 +57,7 @@ func newWorld() *world {
 func (w *world) stock() {
 	w.routes = operations()
 	w.models, w.embedder = languageModels(w.handles), embeddingModels()
-	w.baseTools()
+	w.stockTools()
 }
 
 // now is the time in microseconds. No two calls give the same, so that lists have one order.
