@@ -216,16 +216,9 @@ func applySettings(llm, settings object) {
 
 // settingsOf shows a model configuration as model settings.
 func settingsOf(llm object) object {
-	effort, tokens := llm["reasoning_effort"], llm["max_tokens"]
-	if effort == nil {
-		effort = "minimal"
-	}
-	if tokens == nil {
-		tokens = 4096
-	}
 	return object{
-		"max_output_tokens": tokens, "parallel_tool_calls": true, "provider_type": llm["model_endpoint_type"], "temperature": llm["temperature"],
-		"reasoning": object{"reasoning_effort": effort}, "response_format": nil, "strict": llm["strict"],
+		"max_output_tokens": or(llm["max_tokens"], 4096), "parallel_tool_calls": true, "provider_type": llm["model_endpoint_type"], "temperature": llm["temperature"],
+		"reasoning": object{"reasoning_effort": or(llm["reasoning_effort"], "minimal")}, "response_format": nil, "strict": llm["strict"],
 	}
 }
 

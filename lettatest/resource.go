@@ -39,6 +39,8 @@ func (r *row) shown() object {
 	return o
 }
 
+func (r *row) json() any { return r.shown() }
+
 func (k *resource) view(w *world, r *row) any {
 	if k.show != nil {
 		return k.show(w, r)

@@ -71,6 +71,14 @@ func nullable(s string) any {
 	return s
 }
 
+// or is a value, or another in place of null.
+func or(v, other any) any {
+	if v == nil {
+		return other
+	}
+	return v
+}
+
 // list makes the list of a JSON answer: empty, not null.
 func list[T any](in []T) []any { return shown(in, func(v T) any { return v }) }
 
