@@ -22,16 +22,16 @@ const (
 
 var agentRoutes = []route{
 	{op: "agents.list", handle: listAgents},
-	{op: "GET /v1/agents/count | AgentListParams", handle: countAgents},
+	{op: "agents.count", handle: countAgents},
 	{op: "agents.export_file", handle: exportAgent},
 	{op: "agents.import_file", handle: importAgents},
-	{op: "GET /v1/agents/{agent_id}/context", handle: withAgent(agentContext)},
+	{op: "agents.context", handle: withAgent(agentContext)},
 	{op: "agents.create", handle: createAgent},
 	{op: "agents.update", handle: updateAgent},
 	{op: "agents.retrieve", handle: retrieveAgent},
 	{op: "agents.delete", handle: deleteAgent},
 	{op: "agents.recompile", handle: withAgent(recompileAgent)},
-	{op: "GET /v1/agents/{agent_id}/core-memory", handle: withAgent(func(w *world, _ *call, a *agent) answer {
+	{op: "agents.core_memory", handle: withAgent(func(w *world, _ *call, a *agent) answer {
 		return ok(w.state(a, everything())["memory"])
 	})},
 }

@@ -16,7 +16,7 @@ var (
 		{op: "archives.retrieve", handle: archives.retrieve},
 		{op: "archives.update", handle: archives.update},
 		{op: "archives.delete", handle: archives.remove},
-		{op: "GET /v1/archives/{archive_id}/agents | AgentListParams", handle: linkedAgents("archive")},
+		{op: "archives.agents.list", handle: linkedAgents("archive")},
 		{op: "archives.passages.create", handle: archives.with(func(w *world, c *call, v *row) answer { return ok(w.newPassage(v, c.in).shown()) })},
 		{op: "archives.passages.create_many", handle: archives.with(createPassages)},
 		{op: "archives.passages.delete", handle: deletePassage},

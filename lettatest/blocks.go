@@ -13,7 +13,7 @@ import (
 var (
 	blockRoutes = []route{
 		{op: "blocks.list", handle: listBlocks},
-		{op: "GET /v1/blocks/count | BlockListParams", handle: countBlocks},
+		{op: "blocks.count", handle: countBlocks},
 		{op: "blocks.create", handle: blocks.create},
 		{op: "blocks.update", handle: blocks.update},
 		{op: "blocks.delete", handle: blocks.remove},

@@ -11,7 +11,7 @@ import (
 
 var (
 	folderRoutes = []route{
-		{op: "GET /v1/folders/count", handle: folders.count},
+		{op: "folders.count", handle: folders.count},
 		{op: "folders.retrieve", handle: folders.retrieve},
 		{op: "folders.list", handle: folders.index},
 		{op: "folders.create", handle: folders.create},
@@ -19,7 +19,7 @@ var (
 		{op: "folders.delete", handle: folders.remove},
 		{op: "folders.files.upload", handle: folders.with(uploadFile)},
 		{op: "folders.agents.list", handle: folders.with(listFolderAgents)},
-		{op: "GET /v1/folders/{folder_id}/passages | agents.BlockListParams", handle: folders.with(listFolderPassages)},
+		{op: "folders.passages.list", handle: folders.with(listFolderPassages)},
 		{op: "folders.files.list", handle: folders.with(listFiles)},
 		{op: "folders.files.retrieve", handle: retrieveFile},
 		{op: "folders.files.delete", handle: deleteFile},

@@ -13,18 +13,18 @@ import (
 var (
 	runRoutes = []route{
 		{op: "runs.list", handle: listRuns},
-		{op: "GET /v1/runs/active | query agent_id string; background boolean", handle: func(w *world, c *call) answer {
+		{op: "runs.active.list", handle: func(w *world, c *call) answer {
 			return show(w.activeRuns(text(c.q, "agent_id"), ""), w.runs.find, nil, listing{}, (*run).listed)
 		}},
 		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state(false)) })},
 		{op: "runs.messages.list", handle: withRun(listRunMessages)},
 		{op: "runs.usage.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.usage()) })},
-		{op: "GET /v1/runs/{run_id}/metrics", handle: withRun(runMetrics)},
+		{op: "runs.metrics.retrieve", handle: withRun(runMetrics)},
 		{op: "runs.steps.list", handle: withRun(listRunSteps)},
 		{op: "runs.trace.retrieve", handle: func(*world, *call) answer {
 			return fail(http.StatusNotImplemented, "OTEL traces require ClickHouse. Set LETTA_CLICKHOUSE_ENDPOINT and configure ClickHouse connection.")
 		}},
-		{op: "DELETE /v1/runs/{run_id}", handle: func(*world, *call) answer { return crash() }},
+		{op: "runs.delete", handle: func(*world, *call) answer { return crash() }},
 		{op: "runs.messages.stream", handle: streamRun},
 	}
 	stepRoutes = []route{

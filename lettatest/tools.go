@@ -18,7 +18,7 @@ import (
 var (
 	toolRoutes = []route{
 		{op: "tools.delete", handle: tools.remove},
-		{op: "GET /v1/tools/count", handle: tools.count},
+		{op: "tools.count", handle: tools.count},
 		{op: "tools.retrieve", handle: tools.retrieve},
 		{op: "tools.list", handle: listTools},
 		{op: "tools.search", handle: func(*world, *call) answer {
@@ -27,8 +27,7 @@ var (
 		{op: "tools.create", handle: writeTool},
 		{op: "tools.upsert", handle: writeTool},
 		{op: "tools.update", handle: tools.update},
-		{op: "POST /v1/tools/run | body source_code string!; args map<any>!; args_json_schema map<any>|null; env_vars map<any>|null; name string|null; " +
-			"source_type string|null; json_schema map<any>|null; pip_requirements array<any>|null", handle: runSource},
+		{op: "tools.run", handle: runSource},
 	}
 	agentToolRoutes = []route{
 		{op: "agents.tools.list", handle: withAgent(listAgentTools)},

@@ -118,11 +118,14 @@ func Of(schema, in string) Fields {
 	return out
 }
 
-// Parse reads fields that no schema has: "limit integer; order string enum=asc,desc".
-func Parse(specs string) (out Fields) {
-	for spec := range strings.SplitSeq(specs, ";") {
-		if spec = strings.TrimSpace(spec); spec != "" {
-			out = append(out, apispec.ParseField(spec))
+// Parameters returns the fields of an operation's requests that travel in a place.
+func Parameters(o apispec.Operation, in string) (out Fields) {
+	if o.Params != "" {
+		out = Of(o.Params, in)
+	}
+	for _, spec := range o.Fields {
+		if f := apispec.ParseField(spec); f.In == in {
+			out = append(out, f)
 		}
 	}
 	return out
