@@ -64,9 +64,8 @@ func crash() answer {
 }
 
 func notFound(noun, id string) answer {
-	const born = "datetime.datetime(2026, 1, 1, 0, 0, tzinfo=TzInfo(0))"
-	return fail(http.StatusNotFound, "%s not found with id='[%s]', access level in ['read'] for actor='id='%s' organization_id='%s' "+
-		"name='default_user' created_at=%s updated_at=%s is_deleted=False'", noun, python.Repr(id), userID, orgID, born, born)
+	return fail(http.StatusNotFound, "%s not found with id='[%s]', access level in ['read'] for actor='id='%s' organization_id='%s'", noun,
+		python.Repr(id), userID, orgID)
 }
 
 func noAgent(id string) answer { return fail(http.StatusNotFound, "Agent with ID %s not found", id) }

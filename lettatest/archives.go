@@ -186,10 +186,7 @@ func searchPassages(w *world, c *call) answer {
 		rows = w.passages.where(func(p *row) bool { return p.fields["archive_id"] == id })
 	}
 	rows = found(rows, c.in, text(c.in, "query"))
-	limit, given := c.in["limit"].(int)
-	if !given {
-		limit = 5
-	}
+	limit := or(c.in["limit"], 5).(int)
 	return ok(shown(rows[:min(max(0, limit), len(rows))], func(p *row) any {
 		return object{"passage": p.shown(), "score": 0.0, "metadata": object{}}
 	}))

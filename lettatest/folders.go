@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"path"
@@ -79,18 +80,13 @@ var fileTypes = map[string]string{
 
 func uploadFile(w *world, c *call, folder *row) answer {
 	up := c.file
-	name := up.name
-	if given := text(c.q, "name"); given != "" {
-		name = given
-	}
+	name := cmp.Or(text(c.q, "name"), up.name)
 	kind := fileTypes[path.Ext(up.name)]
 	if kind == "" && !strings.HasPrefix(up.kind, "text/") {
 		return fail(http.StatusUnsupportedMediaType, "Unsupported file type: %s (filename: %s). Supported types: PDF, text files (.txt, .md), JSON, "+
 			"and code files (.py, .js, .java, etc.).", up.kind, up.name)
 	}
-	if kind == "" {
-		kind = up.kind
-	}
+	kind = cmp.Or(kind, up.kind)
 	base, same := text(folder.fields, "name"), 0
 	var old *row
 	for _, f := range w.filesIn(folder.id) {
@@ -270,16 +266,11 @@ func listAgentFiles(w *world, c *call, a *agent) answer {
 	}
 	l := listing{asc: true, limit: 20, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
 	q := c.q
-	if q["after"] == nil {
-		q["after"] = q["cursor"]
-	}
+	q["after"] = or(q["after"], q["cursor"])
 	if q["order"] == "desc" && (q["after"] != nil || q["before"] != nil) {
 		l.asc, l.swapped = false, true // a cursor turns the order, but not its own meaning
 	}
-	limit, given := q["limit"].(int)
-	if !given {
-		limit = l.limit
-	}
+	limit := or(q["limit"], l.limit).(int)
 	all := page(rows, func(id string) *row { return open[id] }, with(q, "limit", limit+1), l)
 	shown, more := []any{}, len(all) > limit
 	for _, r := range all[:min(limit, len(all))] {

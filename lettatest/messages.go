@@ -1,7 +1,9 @@
 package lettatest
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -55,17 +57,13 @@ type toolReturn struct {
 	stdout, stderr any
 }
 
-func (r *toolReturn) state() object {
+func (r toolReturn) state() object {
 	status := "success"
 	if r.failed {
 		status = "error"
 	}
-	shown := r.shown
-	if shown == nil {
-		shown = r.text
-	}
 	return object{
-		"type": "tool", "tool_return": shown, "status": status, "tool_call_id": r.id, "stdout": r.stdout, "stderr": r.stderr,
+		"type": "tool", "tool_return": or(r.shown, r.text), "status": status, "tool_call_id": r.id, "stdout": r.stdout, "stderr": r.stderr,
 	}
 }
 
@@ -157,24 +155,16 @@ func (m *message) views(spoken bool) []object {
 		if m.parts != nil {
 			content = m.parts
 		}
-		otid := nullable(m.otid)
-		return []object{with(m.view("user_message", otid), "content", content)}
+		return []object{with(m.view("user_message", nullable(m.otid)), "content", content)}
 	case m.role == "tool" && m.returns == nil:
 		return []object{with(m.view("tool_return_message", 0), "tool_return", m.text, "status", "success", "tool_call_id", "",
 			"stdout", nil, "stderr", nil, "tool_returns", []any{})}
 	case m.role == "tool":
-		all := make([]any, len(m.returns))
-		for i := range m.returns {
-			all[i] = m.returns[i].state()
-		}
-		first := m.returns[0].state()
-		delete(first, "type")
-		first["tool_return"], first["tool_returns"] = m.returns[0].text, all
 		v := m.view("tool_return_message", 0)
-		for k, x := range first {
-			v[k] = x
-		}
-		return []object{v}
+		maps.Copy(v, m.returns[0].state())
+		delete(v, "type")
+		all := shown(m.returns, func(r toolReturn) any { return r.state() })
+		return []object{with(v, "tool_return", m.returns[0].text, "tool_returns", all)}
 	case m.approvals != nil:
 		v := with(m.view("approval_response_message", nil), "approvals", m.approvals, "approve", nil, "approval_request_id", nil, "reason", nil)
 		if first := m.approvals[0]; text(first, "type") == "approval" {
@@ -278,15 +268,9 @@ func (w *world) compact(a *agent, in *[]*message, conversation, mode string) ans
 			"or need to use a different CompactionSettings (e.g. using `all` mode).")
 	}
 	var b strings.Builder
+	names := map[string]string{"user": "MessageRole.user", "summary": "user"}
 	for _, m := range all[1:cut] {
-		switch m.role {
-		case "user":
-			b.WriteString("[MessageRole.user] " + m.text + "\n")
-		case "summary":
-			b.WriteString("[user] " + m.text + "\n")
-		default:
-			b.WriteString("[" + m.role + "] " + m.text + "\n")
-		}
+		fmt.Fprintf(&b, "[%s] %s\n", cmp.Or(names[m.role], m.role), m.text)
 	}
 	summary := "You said: <start_transcript>\n" + b.String() + "<end_transcript>\n. Generate the summary."
 	note := &message{role: "summary", otid: uuid(), conversation: conversation, text: packed("type", "system_alert", "message",

@@ -210,10 +210,7 @@ func (w *world) acknowledge(c *call, a *agent) answer {
 
 // approveTool adds or removes the rule that a tool waits for an approval. Of a tool that the agent lacks nobody complains.
 func approveTool(w *world, c *call, a *agent) answer {
-	on := flag(c.in, "requires_approval")
-	if v, ok := c.q["requires_approval"].(bool); ok {
-		on = v
-	}
+	on := or(c.q["requires_approval"], flag(c.in, "requires_approval")).(bool)
 	rules := slices.DeleteFunc(slices.Clone(get[[]any](a.fields, "tool_rules")), func(v any) bool {
 		return text(v.(object), "type") == "requires_approval" && text(v.(object), "tool_name") == c.sub
 	})
