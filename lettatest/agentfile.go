@@ -1,13 +1,15 @@
 package lettatest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 // portable are the members of an agent that an agent file carries as they are.
@@ -20,15 +22,15 @@ func exportAgent(w *world, c *call) answer {
 	case flag(c.q, "use_legacy_format"):
 		return fail(http.StatusBadRequest, "Legacy format is not supported")
 	case a == nil:
-		return fail(http.StatusInternalServerError, "Export failed: The following agent IDs were not found: [%s]", check.Repr(c.id))
+		return fail(http.StatusInternalServerError, "Export failed: The following agent IDs were not found: [%s]", python.Repr(c.id))
 	}
 	if name := text(a.fields, "name"); unsafeInName.MatchString(name) {
 		return fail(http.StatusInternalServerError, "Export failed: "+badName, name)
 	}
-	tools, toolIDs := []any{}, []any{}
-	for i, t := range w.toolsOf(a) {
+	attached, toolIDs := []any{}, []any{}
+	for i, t := range tools.of(w, a) {
 		toolIDs = append(toolIDs, fmt.Sprintf("tool-%d", i))
-		tools = append(tools, with(t.shown(), "id", toolIDs[i]))
+		attached = append(attached, with(t.shown(), "id", toolIDs[i]))
 	}
 	shown, blockIDs := []any{}, []any{}
 	for i, id := range a.links["block"] {
@@ -60,18 +62,10 @@ func exportAgent(w *world, c *call) answer {
 	if len(secrets) == 0 {
 		out["secrets"] = nil
 	}
-	return ok(with(file, "agents", []any{out}, "tools", tools, "blocks", shown, "created_at", pyTime(w.now())))
+	return ok(with(file, "agents", []any{out}, "tools", attached, "blocks", shown, "created_at", pyTime(w.now())))
 }
 
 func importAgents(w *world, c *call) answer {
-	first := func(keys ...string) string {
-		for _, k := range keys {
-			if v := c.form.Get(k); v != "" {
-				return v
-			}
-		}
-		return ""
-	}
 	var file any
 	bad := readJSON(c.file.head, &file) != nil
 	if again, ok := file.(string); ok {
@@ -81,19 +75,19 @@ func importAgents(w *world, c *call) answer {
 		return fail(http.StatusBadRequest, "Corrupted agent file format.")
 	}
 	var env object
-	if v := first("secrets", "env_vars_json"); v != "" && (readJSON([]byte(v), &env) != nil || env == nil) {
+	if v := cmp.Or(c.form.Get("secrets"), c.form.Get("env_vars_json")); v != "" && (readJSON([]byte(v), &env) != nil || env == nil) {
 		return fail(http.StatusBadRequest, "secrets must be a valid JSON string")
 	}
 	in, _ := file.(object)
 	agents, isList := in["agents"].([]any)
 	if !isList {
-		if in == nil && check.Repr(file)[0] != '[' {
+		if in == nil && python.Repr(file)[0] != '[' {
 			return crash()
 		}
 		return fail(http.StatusBadRequest, "Legacy AgentSchema format is deprecated. Please use the new AgentFileSchema format with 'agents' field.")
 	}
 	checkFile(in, agents)
-	over := w.overrides(c, first)
+	over := w.overrides(c)
 	ids := map[string]any{}
 	for _, v := range get[[]any](in, "tools") {
 		if t, ok := v.(object); ok {
@@ -109,7 +103,7 @@ func importAgents(w *world, c *call) answer {
 	made := []any{}
 	for _, v := range agents {
 		spec := maps.Clone(v.(object))
-		if name := first("name", "override_name"); name != "" {
+		if name := cmp.Or(c.form.Get("name"), c.form.Get("override_name")); name != "" {
 			spec["name"] = name
 		} else if c.in["append_copy_suffix"] != false {
 			spec["name"] = fmt.Sprint(spec["name"]) + "_copy"
@@ -146,21 +140,16 @@ func importAgents(w *world, c *call) answer {
 }
 
 // overrides are what the form says instead of the file.
-func (w *world) overrides(c *call, first func(...string) string) object {
+func (w *world) overrides(c *call) object {
 	over := object{}
-	h := first("embedding", "override_embedding_handle")
-	if h == "" {
-		h = c.Header.Get("X-Override-Embedding-Model")
-	}
-	if h != "" {
+	form := c.form.Get
+	if h := cmp.Or(form("embedding"), form("override_embedding_handle"), c.Header.Get("X-Override-Embedding-Model")); h != "" {
 		over["embedding_config"] = w.embeddingFor(h)
 	}
-	if h := first("model", "override_model_handle"); h != "" {
+	if h := cmp.Or(form("model"), form("override_model_handle")); h != "" {
 		over["llm_config"] = w.modelFor(h)
 	}
-	if p := c.Header.Get("X-Project-Id"); p != "" {
-		over["project_id"] = p
-	} else if p := first("project_id"); p != "" {
+	if p := cmp.Or(c.Header.Get("X-Project-Id"), form("project_id")); p != "" {
 		over["project_id"] = p
 	}
 	return over

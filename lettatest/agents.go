@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
 const (
@@ -21,16 +22,16 @@ const (
 
 var agentRoutes = []route{
 	{op: "agents.list", handle: listAgents},
-	{op: "GET /v1/agents/count | AgentListParams", handle: countAgents},
+	{op: "agents.count", handle: countAgents},
 	{op: "agents.export_file", handle: exportAgent},
 	{op: "agents.import_file", handle: importAgents},
-	{op: "GET /v1/agents/{agent_id}/context", handle: withAgent(agentContext)},
+	{op: "agents.context", handle: withAgent(agentContext)},
 	{op: "agents.create", handle: createAgent},
 	{op: "agents.update", handle: updateAgent},
 	{op: "agents.retrieve", handle: retrieveAgent},
 	{op: "agents.delete", handle: deleteAgent},
 	{op: "agents.recompile", handle: withAgent(recompileAgent)},
-	{op: "GET /v1/agents/{agent_id}/core-memory", handle: withAgent(func(w *world, _ *call, a *agent) answer {
+	{op: "agents.core_memory", handle: withAgent(func(w *world, _ *call, a *agent) answer {
 		return ok(w.state(a, everything())["memory"])
 	})},
 }
@@ -52,6 +53,10 @@ var relations = []string{
 	"agent.blocks", "agent.identities", "agent.managed_group", "agent.pending_approval", "agent.secrets", "agent.sources", "agent.tags",
 	"agent.tools",
 }
+
+// settable are the members that a create and an update set as they come.
+const settable = "name system description metadata project_id template_id base_template_id message_buffer_autoclear enable_sleeptime " +
+	"response_format timezone max_files_open per_file_view_window_char_limit"
 
 // legacyRelations are the names that include_relationships knows.
 var legacyRelations = map[string]string{
@@ -115,20 +120,12 @@ func (w *world) state(a *agent, in include) object {
 	if e := get[object](a.fields, "embedding_config"); e != nil {
 		o["embedding"] = e["handle"]
 	}
-	if o["max_files_open"] == nil {
-		o["max_files_open"] = files
-	}
-	if o["per_file_view_window_char_limit"] == nil {
-		o["per_file_view_window_char_limit"] = chars
-	}
+	o["max_files_open"] = or(o["max_files_open"], files)
+	o["per_file_view_window_char_limit"] = or(o["per_file_view_window_char_limit"], chars)
 
 	empty := []any{}
-	for _, k := range []string{"tags", "tools", "sources", "blocks", "identities", "identity_ids", "secrets"} {
-		o[k] = empty
-	}
-	for _, k := range []string{"multi_agent_group", "managed_group", "pending_approval", "deployment_id", "entity_id"} {
-		o[k] = nil
-	}
+	with(o, "tags", empty, "tools", empty, "sources", empty, "blocks", empty, "identities", empty, "identity_ids", empty, "secrets", empty)
+	maps.Copy(o, nulls("multi_agent_group managed_group pending_approval deployment_id entity_id"))
 	memory := object{"agent_type": a.fields["agent_type"], "git_enabled": false, "blocks": empty, "file_blocks": empty, "prompt_template": ""}
 	if in["agent.blocks"] || in["agent.tags"] {
 		o["tags"] = list(a.tags)
@@ -141,7 +138,7 @@ func (w *world) state(a *agent, in include) object {
 		memory["blocks"] = o["blocks"]
 	}
 	if in["agent.tools"] {
-		o["tools"] = shown(w.toolsOf(a), func(t *row) any { return t.shown() })
+		o["tools"] = shown(tools.of(w, a), func(t *row) any { return t.shown() })
 	}
 	if in["agent.sources"] {
 		o["sources"] = shown(a.links["source"], func(id string) any { return with(w.folders.get(id).shown(), "vector_db_provider", "native") })
@@ -152,10 +149,8 @@ func (w *world) state(a *agent, in include) object {
 	}
 	if in["agent.secrets"] {
 		o["secrets"] = shown(a.secrets, func(x secret) any {
-			e := object{
-				"id": x.id, "key": x.key, "value": x.value, "value_enc": x.value, "agent_id": a.id, "organization_id": orgID, "description": nil,
-				"created_at": nil, "updated_at": nil, "created_by_id": nil, "last_updated_by_id": nil,
-			}
+			e := with(nulls("description created_at updated_at created_by_id last_updated_by_id"),
+				"id", x.id, "key", x.key, "value", x.value, "value_enc", x.value, "agent_id", a.id, "organization_id", orgID)
 			if x.value == "" {
 				e["value"], e["value_enc"] = "<encrypted>", nil
 			}
@@ -179,18 +174,12 @@ func (w *world) state(a *agent, in include) object {
 	return o
 }
 
+// fileLimits are how many files an agent opens, and how much of one it sees, by the window of its model.
 func fileLimits(window int) (files, chars int) {
-	switch {
-	case window == 0:
-		return 5, 50_000
-	case window <= 8_000:
-		return 3, 5_000
-	case window <= 32_000:
-		return 5, 15_000
-	case window <= 128_000:
-		return 10, 25_000
-	case window <= 200_000:
-		return 10, 40_000
+	for _, l := range [][3]int{{0, 5, 50_000}, {8_000, 3, 5_000}, {32_000, 5, 15_000}, {128_000, 10, 25_000}, {200_000, 10, 40_000}} {
+		if window <= l[0] {
+			return l[1], l[2]
+		}
 	}
 	return 15, 40_000
 }
@@ -271,19 +260,13 @@ func (w *world) newAgent(in object) *agent {
 	overlay(compaction, get[object](in, "compaction_settings"))
 
 	a.fields = sample("agents.create")
-	maps.Copy(a.fields, nulls("description metadata project_id template_id base_template_id enable_sleeptime response_format max_files_open "+
-		"per_file_view_window_char_limit hidden embedding_config last_stop_reason last_run_duration_ms"))
-	overlay(a.fields, pick(in, "name description metadata project_id template_id base_template_id enable_sleeptime response_format "+
-		"max_files_open per_file_view_window_char_limit hidden"))
-	with(a.fields, "agent_type", kind, "system", defaultSystem, "llm_config", llm, "compaction_settings", compaction,
-		"tool_rules", append([]any{}, completed(rules)...), "timezone", "UTC",
+	maps.Copy(a.fields, nulls(settable+" hidden embedding_config last_stop_reason last_run_duration_ms"))
+	overlay(a.fields, pick(in, settable+" hidden"))
+	with(a.fields, "agent_type", kind, "llm_config", llm, "compaction_settings", compaction, "tool_rules", append([]any{}, completed(rules)...),
+		"system", or(in["system"], defaultSystem), "timezone", cmp.Or(text(in, "timezone"), "UTC"),
 		"message_buffer_autoclear", kind == "workflow_agent" || flag(in, "message_buffer_autoclear"))
-	overlay(a.fields, pick(in, "system"))
 	if embedding != nil {
 		a.fields["embedding_config"] = embedding
-	}
-	if text(in, "timezone") != "" {
-		a.fields["timezone"] = in["timezone"]
 	}
 	if slices.Contains(a.tags, subagentTag) {
 		a.fields["hidden"] = true
@@ -402,8 +385,7 @@ func updateAgent(w *world, c *call) answer {
 	}
 	w.missingRelations(in)
 	a.updated = w.now()
-	overlay(a.fields, pick(in, "name system description metadata project_id template_id base_template_id message_buffer_autoclear enable_sleeptime "+
-		"response_format last_run_duration_ms last_stop_reason timezone max_files_open per_file_view_window_char_limit")) // the real server forgets hidden
+	overlay(a.fields, pick(in, settable+" last_run_duration_ms last_stop_reason")) // the real server forgets hidden
 	if in["tool_rules"] != nil {
 		a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules"))
 	}
@@ -416,22 +398,17 @@ func updateAgent(w *world, c *call) answer {
 	if embedding != nil {
 		a.fields["embedding_config"] = embedding
 	}
-	if in["compaction_settings"] != nil {
-		merged := maps.Clone(get[object](a.fields, "compaction_settings"))
-		overlay(merged, get[object](in, "compaction_settings"))
-		a.fields["compaction_settings"] = merged
-	}
+	overlay(get[object](a.fields, "compaction_settings"), get[object](in, "compaction_settings"))
 	if in["tags"] != nil {
 		a.tags = replace(a.tags, texts(in, "tags"))
 	}
-	if in["tool_ids"] != nil {
-		w.setLinks(a, "tool", texts(in, "tool_ids"))
+	for kind, name := range map[string]string{"tool": "tool_ids", "identity": "identity_ids"} {
+		if in[name] != nil {
+			w.setLinks(a, kind, texts(in, name))
+		}
 	}
 	if in["block_ids"] != nil {
 		w.replaceBlocks(a, texts(in, "block_ids"))
-	}
-	if in["identity_ids"] != nil {
-		w.setLinks(a, "identity", texts(in, "identity_ids"))
 	}
 	if in["folder_ids"] != nil || in["source_ids"] != nil {
 		w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))

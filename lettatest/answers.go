@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 const (
@@ -24,6 +25,9 @@ type answer struct {
 	later  func(context.Context) answer // the answer proper, worked out without the lock
 	stream *stream                      // sent instead of a body
 }
+
+// noContent is typed as JSON, as there.
+var noContent = answer{status: http.StatusNoContent, header: http.Header{"Content-Type": {"application/json"}}}
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
 
@@ -60,9 +64,8 @@ func crash() answer {
 }
 
 func notFound(noun, id string) answer {
-	const born = "datetime.datetime(2026, 1, 1, 0, 0, tzinfo=TzInfo(0))"
-	return fail(http.StatusNotFound, "%s not found with id='[%s]', access level in ['read'] for actor='id='%s' organization_id='%s' "+
-		"name='default_user' created_at=%s updated_at=%s is_deleted=False'", noun, check.Repr(id), userID, orgID, born, born)
+	return fail(http.StatusNotFound, "%s not found with id='[%s]', access level in ['read'] for actor='id='%s' organization_id='%s'", noun,
+		python.Repr(id), userID, orgID)
 }
 
 func noAgent(id string) answer { return fail(http.StatusNotFound, "Agent with ID %s not found", id) }

@@ -16,9 +16,9 @@ var (
 		{op: "archives.retrieve", handle: archives.retrieve},
 		{op: "archives.update", handle: archives.update},
 		{op: "archives.delete", handle: archives.remove},
-		{op: "GET /v1/archives/{archive_id}/agents | AgentListParams", handle: linkedAgents("archive")},
-		{op: "archives.passages.create", handle: withArchive(func(w *world, c *call, v *row) answer { return ok(w.newPassage(v, c.in).shown()) })},
-		{op: "archives.passages.create_many", handle: withArchive(createPassages)},
+		{op: "archives.agents.list", handle: linkedAgents("archive")},
+		{op: "archives.passages.create", handle: archives.with(func(w *world, c *call, v *row) answer { return ok(w.newPassage(v, c.in).shown()) })},
+		{op: "archives.passages.create_many", handle: archives.with(createPassages)},
 		{op: "archives.passages.delete", handle: deletePassage},
 		{op: "passages.search", handle: searchPassages},
 	}
@@ -46,9 +46,6 @@ var archives = &resource{
 	}},
 	making: embedded,
 	gone: func(w *world, r *row) {
-		for _, a := range w.agents.rows {
-			a.unlink("archive", r.id)
-		}
 		for _, p := range w.passages.where(func(p *row) bool { return p.fields["archive_id"] == r.id }) {
 			w.passages.drop(p.id)
 		}
@@ -82,10 +79,6 @@ func linkRow(kind string, k *resource, attach bool) func(*world, *call) answer {
 	})
 }
 
-func withArchive(f func(*world, *call, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer { return f(w, c, archives.get(w, c.id)) }
-}
-
 // newPassage stores a text in an archive.
 func (w *world) newPassage(v *row, in object) *row {
 	p := passages.fresh(w, in)
@@ -112,7 +105,7 @@ func createPassages(w *world, c *call, v *row) answer {
 func deletePassage(w *world, c *call) answer {
 	w.passages.must(c.sub, fail(http.StatusNotFound, "Agent passage with id %s not found in database.", c.sub))
 	w.passages.drop(c.sub)
-	return answer{status: http.StatusNoContent}
+	return noContent
 }
 
 func deleteAgentPassage(w *world, c *call) answer {
@@ -193,10 +186,7 @@ func searchPassages(w *world, c *call) answer {
 		rows = w.passages.where(func(p *row) bool { return p.fields["archive_id"] == id })
 	}
 	rows = found(rows, c.in, text(c.in, "query"))
-	limit, given := c.in["limit"].(int)
-	if !given {
-		limit = 5
-	}
+	limit := or(c.in["limit"], 5).(int)
 	return ok(shown(rows[:min(max(0, limit), len(rows))], func(p *row) any {
 		return object{"passage": p.shown(), "score": 0.0, "metadata": object{}}
 	}))

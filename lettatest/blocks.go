@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var (
 	blockRoutes = []route{
 		{op: "blocks.list", handle: listBlocks},
-		{op: "GET /v1/blocks/count | BlockListParams", handle: countBlocks},
+		{op: "blocks.count", handle: countBlocks},
 		{op: "blocks.create", handle: blocks.create},
 		{op: "blocks.update", handle: blocks.update},
 		{op: "blocks.delete", handle: blocks.remove},
@@ -51,11 +51,6 @@ var blocks = &resource{
 			o["tags"], b.fields["tags"] = said, nil
 		}
 		return o
-	},
-	gone: func(w *world, b *row) {
-		for _, a := range w.agents.rows {
-			a.unlink("block", b.id)
-		}
 	},
 	deleted: null,
 	filters: map[string]filter{
@@ -161,10 +156,9 @@ func updateAgentBlock(w *world, c *call, _ *agent, b *row) answer {
 
 func listAgentBlocks(w *world, c *call) answer {
 	a := w.agents.must(c.id, notFound("Agent", c.id))
-	rows := w.blocks.where(func(b *row) bool { return a.linked("block", b.id) })
 	newest := *blocks
 	newest.list = listing{}
-	return newest.page(w, c.q, rows)
+	return newest.page(w, c.q, blocks.of(w, a))
 }
 
 // sameLabel finds the block of an agent that has the label of another: an agent has one block per label.
@@ -197,7 +191,7 @@ func attachBlock(w *world, c *call) answer {
 	case a.linked("block", b.id):
 	case w.sameLabel(a.links["block"], b):
 		return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) duplicate key value violates unique constraint "+
-			"\"unique_label_per_agent\": label %s", check.Repr(b.fields["label"]))
+			"\"unique_label_per_agent\": label %s", python.Repr(b.fields["label"]))
 	default:
 		a.link("block", b.id)
 		a.updated = w.now()

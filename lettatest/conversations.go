@@ -148,22 +148,22 @@ func forkConversation(w *world, c *call) answer {
 		context = from.messages
 		v.fields["model"], v.fields["model_settings"] = from.fields["model"], from.fields["model_settings"]
 	}
+	v.messages[0].created = context[0].created // the prompt comes first in lists
 	v.messages = append(v.messages, context[1:]...)
 	v.history = append(v.history, context[1:]...)
 	return ok(v.state(false))
 }
 
 func listConversationMessages(w *world, c *call) answer {
-	asc := c.q["order"] == "asc"
 	if id := c.direct(text(c.q, "agent_id")); id != "" {
 		a := w.agents.must(id, fail(http.StatusNotFound, "Agent not found"))
-		return w.showMessages(of(a.history, "default"), c.q, asc, false, noCursor(id))
+		return w.showMessages(of(a.history, "default"), c.q, withCursor, false)
 	}
 	var all []*message
 	if v := w.conversations.get(c.id); v != nil {
 		all = v.history
 	}
-	return w.showMessages(all, c.q, asc, true, nil)
+	return w.showMessages(all, c.q, listing{}, true)
 }
 
 func attachConversation(w *world, c *call) answer {

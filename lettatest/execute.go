@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 // read is a result as the model reads it: packed, with value for its message.
@@ -37,13 +37,6 @@ func clientReturn(a *agent, at time.Time, o object) toolReturn {
 	return r
 }
 
-// pyError is an exception of a built-in tool.
-type pyError struct{ kind, text string }
-
-func (e *pyError) String(name string) string {
-	return fmt.Sprintf("Error executing function %s: %s: %s", name, e.kind, e.text)
-}
-
 // execute runs tools of the server. What was approved may be any tool.
 func (t *turn) execute(calls []ToolCall, approved bool) []toolReturn {
 	out := make([]toolReturn, 0, len(calls))
@@ -57,12 +50,12 @@ func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
 	r := toolReturn{id: c.ID, name: c.Name}
 	var run func(string) (string, error)
 	var value any
-	var bad *pyError
+	var bad *python.Error
 	t.locked(func(a *agent) {
 		w := t.w
 		var names []string
 		var tool *row
-		for _, have := range w.toolsOf(a) {
+		for _, have := range tools.of(w, a) {
 			if names = append(names, text(have.fields, "name")); have.fields["name"] == c.Name {
 				tool = have
 			}
@@ -87,18 +80,18 @@ func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
 		case isLettaTool(tool):
 			r.text, value, bad = w.builtin(a, c)
 		case readJSON([]byte(c.Arguments), &args) == nil:
-			r.text, bad = python(nil, text(tool.fields, "source_code"), args)
+			r.text, bad = callTool(nil, text(tool.fields, "source_code"), args)
 		}
 	})
 	if run != nil {
 		out, err := run(c.Arguments)
 		if r.text = out; err != nil {
-			bad = &pyError{"RuntimeError", err.Error()}
+			bad = &python.Error{Kind: "RuntimeError", Text: err.Error()}
 		}
 	}
 	if bad != nil {
-		r.failed, r.text, value = true, bad.text, nil
-		r.stderr = []any{bad.String(c.Name)}
+		r.failed, r.text, value = true, bad.Text, nil
+		r.stderr = []any{bad.In(c.Name)}
 	}
 	if value == nil {
 		value = r.text
@@ -107,42 +100,30 @@ func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
 	return r
 }
 
-// builtins are the built-in tools that run here: their parameters, with * at the required ones.
-var builtins = map[string][]string{
-	"memory_insert":       {"label*", "new_string*", "insert_line"},
-	"memory_replace":      {"label*", "old_string*", "new_string*"},
-	"memory_rethink":      {"label*", "new_memory*"},
-	"core_memory_append":  {"label*", "content*"},
-	"core_memory_replace": {"label*", "old_content*", "new_content*"},
-	"send_message":        {"message*", "thinking", "request_heartbeat"},
-	"conversation_search": {"query", "roles", "limit", "start_date", "end_date"},
-}
+// builtins are the built-in tools that run here.
+var builtins = strings.Fields(
+	"memory_insert memory_replace memory_rethink core_memory_append core_memory_replace send_message conversation_search")
 
 // builtin runs a built-in tool. value is the result as JSON if it is no string.
-func (w *world) builtin(a *agent, c ToolCall) (out string, value any, bad *pyError) {
-	failed := func(kind, format string, args ...any) (string, any, *pyError) {
-		return "", nil, &pyError{kind, fmt.Sprintf(format, args...)}
+func (w *world) builtin(a *agent, c ToolCall) (out string, value any, bad *python.Error) {
+	failed := func(kind, format string, args ...any) (string, any, *python.Error) {
+		return "", nil, &python.Error{Kind: kind, Text: fmt.Sprintf(format, args...)}
 	}
-	params, known := builtins[c.Name]
-	if !known {
+	if !slices.Contains(builtins, c.Name) {
 		return failed("NotImplementedError", "lettatest does not run %s; see Server.Tool", c.Name)
 	}
+	params := get[object](get[object](w.toolNamed(c.Name).fields, "json_schema"), "parameters")
 	args := object{}
 	_ = readJSON([]byte(c.Arguments), &args) // what is no object counts as an empty one
-	var missing []string
-	for _, p := range params {
-		if name, must := strings.CutSuffix(p, "*"); must && args[name] == nil {
-			missing = append(missing, check.Repr(name))
-		}
-	}
+	missing := slices.DeleteFunc(texts(params, "required"), func(name string) bool { return args[name] != nil })
 	for name := range args {
-		if !slices.Contains(params, name) && !slices.Contains(params, name+"*") {
-			return failed("TypeError", "LettaCoreToolExecutor.%s() got an unexpected keyword argument %s", c.Name, check.Repr(name))
+		if get[object](params, "properties")[name] == nil {
+			return failed("TypeError", "LettaCoreToolExecutor.%s() got an unexpected keyword argument %s", c.Name, python.Repr(name))
 		}
 	}
 	if len(missing) > 0 {
-		return failed("TypeError", "LettaCoreToolExecutor.%s() missing %d required positional arguments: %s", c.Name, len(missing),
-			strings.Join(missing, " and "))
+		return failed("TypeError", "LettaCoreToolExecutor.%s() missing %d required positional arguments: '%s'", c.Name, len(missing),
+			strings.Join(missing, "' and '"))
 	}
 	if c.Name == "conversation_search" {
 		out, value = w.recall(a, text(args, "query"))
@@ -160,7 +141,7 @@ func (w *world) builtin(a *agent, c ToolCall) (out string, value any, bad *pyErr
 		}
 	}
 	if b == nil {
-		return failed("KeyError", "%s", check.Repr(fmt.Sprintf("Block field %s does not exist (available sections = %s)", text(args, "label"),
+		return failed("KeyError", "%s", python.Repr(fmt.Sprintf("Block field %s does not exist (available sections = %s)", text(args, "label"),
 			strings.Join(labels, ", "))))
 	}
 	if flag(b.fields, "read_only") {
@@ -207,7 +188,7 @@ func (w *world) recall(a *agent, query string) (string, any) {
 		}
 		ago := fmt.Sprintf("%ds ago", int(time.Since(m.created).Seconds()))
 		told = append(told, fmt.Sprintf("{'timestamp': '%s', 'time_ago': '%s', 'role': '%s', 'relevance': {'search_mode': 'sql'}, 'content': %s}",
-			pyTime(m.created), ago, m.role, check.Repr(m.text)))
+			pyTime(m.created), ago, m.role, python.Repr(m.text)))
 		value = append(value, fmt.Sprintf(`{"timestamp":%q,"time_ago":%q,"role":%q,"relevance":{"search_mode":"sql"},"content":%s}`,
 			pyTime(m.created), ago, m.role, encode(m.text)))
 	}

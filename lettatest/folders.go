@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"path"
@@ -11,16 +12,16 @@ import (
 
 var (
 	folderRoutes = []route{
-		{op: "GET /v1/folders/count", handle: folders.count},
+		{op: "folders.count", handle: folders.count},
 		{op: "folders.retrieve", handle: folders.retrieve},
 		{op: "folders.list", handle: folders.index},
 		{op: "folders.create", handle: folders.create},
 		{op: "folders.update", handle: folders.update},
 		{op: "folders.delete", handle: folders.remove},
-		{op: "folders.files.upload", handle: withFolder(uploadFile)},
-		{op: "folders.agents.list", handle: withFolder(listFolderAgents)},
-		{op: "GET /v1/folders/{folder_id}/passages | agents.BlockListParams", handle: withFolder(listFolderPassages)},
-		{op: "folders.files.list", handle: withFolder(listFiles)},
+		{op: "folders.files.upload", handle: folders.with(uploadFile)},
+		{op: "folders.agents.list", handle: folders.with(listFolderAgents)},
+		{op: "folders.passages.list", handle: folders.with(listFolderPassages)},
+		{op: "folders.files.list", handle: folders.with(listFiles)},
 		{op: "folders.files.retrieve", handle: retrieveFile},
 		{op: "folders.files.delete", handle: deleteFile},
 	}
@@ -55,9 +56,6 @@ var folders = &resource{
 		for _, f := range w.filesIn(r.id) {
 			w.dropFile(f)
 		}
-		for _, a := range w.agents.rows {
-			a.unlink("source", r.id)
-		}
 	},
 }
 
@@ -66,10 +64,6 @@ var files = &resource{
 	kind: "file", noun: "FileMetadata",
 	rows: func(w *world) *table[*row] { return &w.files },
 	list: listing{noun: "FileMetadata"},
-}
-
-func withFolder(f func(*world, *call, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer { return f(w, c, folders.get(w, c.id)) }
 }
 
 func (w *world) filesIn(folder string) []*row {
@@ -86,18 +80,13 @@ var fileTypes = map[string]string{
 
 func uploadFile(w *world, c *call, folder *row) answer {
 	up := c.file
-	name := up.name
-	if given := text(c.q, "name"); given != "" {
-		name = given
-	}
+	name := cmp.Or(text(c.q, "name"), up.name)
 	kind := fileTypes[path.Ext(up.name)]
 	if kind == "" && !strings.HasPrefix(up.kind, "text/") {
 		return fail(http.StatusUnsupportedMediaType, "Unsupported file type: %s (filename: %s). Supported types: PDF, text files (.txt, .md), JSON, "+
 			"and code files (.py, .js, .java, etc.).", up.kind, up.name)
 	}
-	if kind == "" {
-		kind = up.kind
-	}
+	kind = cmp.Or(kind, up.kind)
 	base, same := text(folder.fields, "name"), 0
 	var old *row
 	for _, f := range w.filesIn(folder.id) {
@@ -165,7 +154,7 @@ func retrieveFile(w *world, c *call) answer {
 
 func deleteFile(w *world, c *call) answer {
 	w.dropFile(files.get(w, c.sub))
-	return answer{status: http.StatusNoContent}
+	return noContent
 }
 
 func (w *world) dropFile(f *row) {
@@ -261,7 +250,7 @@ func listAgentFolders(w *world, c *call, a *agent) answer {
 	k := *folders
 	k.list = listing{byID: true}
 	k.show = func(_ *world, r *row) any { return with(r.shown(), "vector_db_provider", "native") }
-	return k.page(w, c.q, w.folders.where(func(f *row) bool { return a.linked("source", f.id) }))
+	return k.page(w, c.q, folders.of(w, a))
 }
 
 // listAgentFiles pages by the id that a file has with an agent, with a cursor of its own besides.
@@ -277,16 +266,11 @@ func listAgentFiles(w *world, c *call, a *agent) answer {
 	}
 	l := listing{asc: true, limit: 20, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
 	q := c.q
-	if q["after"] == nil {
-		q["after"] = q["cursor"]
-	}
+	q["after"] = or(q["after"], q["cursor"])
 	if q["order"] == "desc" && (q["after"] != nil || q["before"] != nil) {
 		l.asc, l.swapped = false, true // a cursor turns the order, but not its own meaning
 	}
-	limit, given := q["limit"].(int)
-	if !given {
-		limit = l.limit
-	}
+	limit := or(q["limit"], l.limit).(int)
 	all := page(rows, func(id string) *row { return open[id] }, with(q, "limit", limit+1), l)
 	shown, more := []any{}, len(all) > limit
 	for _, r := range all[:min(limit, len(all))] {

@@ -54,9 +54,6 @@ func newReply(a answer) *reply {
 		out.header.Set("Content-Type", "application/json")
 		out.body = encode(a.body)
 	}
-	if a.status == http.StatusNoContent {
-		out.header.Set("Content-Type", "application/json") // as there
-	}
 	return out
 }
 
@@ -96,7 +93,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer f.running.Done()
 	fault := f.faults.pick(r)
 	if fault.Drop == DropBeforeRead {
-		f.wait(context.Background(), fault.Delay) // the client's going is not seen before the body is read
+		pause(context.Background(), f.done, fault.Delay) // the client's going is not seen before the body is read
 		cut(w, nil, true)
 		return
 	}
@@ -116,7 +113,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	maps.Copy(out.header, fault.Header)
-	if !f.wait(r.Context(), fault.Delay) {
+	if !pause(r.Context(), f.done, fault.Delay) {
 		panic(http.ErrAbortHandler)
 	}
 	answered := func() {
@@ -179,19 +176,6 @@ func pad(w io.Writer, n int64) {
 		}
 		n -= int64(m)
 	}
-}
-
-// wait sleeps and tells whether the client is still to be answered.
-func (f *front) wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-f.done:
-	}
-	return false
 }
 
 // cut takes the connection over, lets send write to it, and closes it; reset makes the client see a reset rather than an end.

@@ -1,11 +1,12 @@
 package lettatest
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 // What only Letta's hosted service has. These rows are documented, not recorded: Letta 0.16.8 answers them with 404, and what stands here follows
@@ -40,43 +41,34 @@ var hostedRoutes = []route{
 	{op: "access_tokens.delete", handle: deleteToken},
 }
 
+var schedules = &resource{
+	kind:   "scheduled-message",
+	rows:   func(w *world) *table[*row] { return &w.schedules },
+	sample: func() object { return nulls("id agent_id schedule next_scheduled_time message") },
+}
+
 func createSchedule(w *world, c *call, a *agent) answer {
-	r := w.newRow("scheduled-message")
-	schedule := get[object](c.in, "schedule")
-	var next any
-	if at, ok := schedule["scheduled_at"].(interface{ Float64() (float64, error) }); ok {
-		ms, _ := at.Float64()
-		next = timestamp(time.UnixMilli(int64(ms)).UTC())
-	}
-	r.fields = object{
-		"id": r.id, "agent_id": a.id, "schedule": schedule, "next_scheduled_time": next,
-		"message": pick(c.in, "messages callback_url include_return_message_types max_steps"),
-	}
-	w.schedules.put(&r)
+	r := schedules.fresh(w, pick(c.in, "schedule"))
+	with(r.fields, "agent_id", a.id, "message", pick(c.in, "messages callback_url include_return_message_types max_steps"))
 	out := object{"id": r.id}
-	if next != nil {
-		out["next_scheduled_at"] = next
+	if at, ok := get[object](c.in, "schedule")["scheduled_at"].(json.Number); ok {
+		ms, _ := at.Float64()
+		out["next_scheduled_at"] = timestamp(time.UnixMilli(int64(ms)).UTC())
+		r.fields["next_scheduled_time"] = out["next_scheduled_at"]
 	}
+	w.schedules.put(r)
 	return ok(out)
 }
 
 func listSchedules(w *world, _ *call, a *agent) answer {
-	out := []any{}
-	for _, r := range w.schedules.rows {
-		if r.fields["agent_id"] == a.id {
-			out = append(out, r.fields)
-		}
-	}
-	return ok(object{"scheduled_messages": out, "has_next_page": false})
+	rows := w.schedules.where(func(r *row) bool { return r.fields["agent_id"] == a.id })
+	return ok(object{"scheduled_messages": shown(rows, (*row).json), "has_next_page": false})
 }
 
-func retrieveSchedule(w *world, c *call, _ *agent) answer {
-	return ok(w.schedules.must(c.sub, fail(http.StatusNotFound, "Scheduled message not found")).fields)
-}
+func retrieveSchedule(w *world, c *call, _ *agent) answer { return ok(schedules.get(w, c.sub).shown()) }
 
 func deleteSchedule(w *world, c *call, _ *agent) answer {
-	w.schedules.must(c.sub, fail(http.StatusNotFound, "Scheduled message not found"))
-	w.schedules.drop(c.sub)
+	schedules.drop(w, schedules.get(w, c.sub))
 	return ok(object{"success": true})
 }
 
@@ -91,10 +83,8 @@ func createTemplate(w *world, c *call) answer {
 	if name == "" {
 		name = strings.ToLower(adjectives[len(w.templates.rows)%len(adjectives)]) + "-template"
 	}
-	r.fields = object{
-		"id": "", "name": name, "latest_version": "1", "project_id": "default", "project_slug": "default", "template_deployment_slug": name,
-		"updated_at": "",
-	}
+	r.fields = with(nulls("id updated_at"), "name", name, "latest_version", "1", "project_id", "default", "project_slug", "default",
+		"template_deployment_slug", name)
 	r.links = map[string][]string{"agent": {agent}}
 	return ok(w.templates.put(&r).shown())
 }
@@ -140,17 +130,15 @@ func createToken(w *world, c *call) answer {
 }
 
 func listTokens(w *world, c *call) answer {
-	out := []any{}
-	for _, t := range w.tokens.rows {
-		if id := text(c.q, "agentId"); id == "" || strings.Contains(check.Repr(t.fields["policy"]), id) {
-			out = append(out, t.fields)
-		}
-	}
-	return ok(object{"tokens": out, "hasNextPage": false})
+	rows := w.tokens.where(func(t *row) bool {
+		id := text(c.q, "agentId")
+		return id == "" || strings.Contains(python.Repr(t.fields["policy"]), id)
+	})
+	return ok(object{"tokens": shown(rows, (*row).json), "hasNextPage": false})
 }
 
 func deleteToken(w *world, c *call) answer {
 	w.tokens.must(c.id, fail(http.StatusNotFound, "Token not found"))
 	w.tokens.drop(c.id)
-	return answer{status: http.StatusNoContent}
+	return answer{status: http.StatusNoContent} // without a type: the official client would look for JSON
 }

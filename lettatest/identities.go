@@ -1,63 +1,49 @@
 package lettatest
 
 import (
-	"fmt"
 	"slices"
 )
 
 // Identities, groups, providers and jobs: the official client has no methods for them, self-hosted servers do.
 
-const identityFields = "name string%[1]s; identifier_key string%[1]s; identity_type string%[1]s enum=org,user,other; project_id string|null; " +
-	"agent_ids array<string>|null; block_ids array<string>|null; properties array<any>|null"
-
 var (
 	identityRoutes = []route{
-		{op: "GET /v1/identities/ | query name string; project_id string; identifier_key string; identity_type string enum=org,user,other; " +
-			"before string; after string; limit integer; order string enum=asc,desc; order_by string", handle: identities.index},
-		{op: "GET /v1/identities/count", handle: identities.count},
-		{op: "GET /v1/identities/{identity_id}", handle: identities.retrieve},
-		{op: "POST /v1/identities/ | body " + fmt.Sprintf(identityFields, "!"), handle: identities.create},
-		{op: "PUT /v1/identities/ | body " + fmt.Sprintf(identityFields, "!"), handle: upsertIdentity},
-		{op: "PATCH /v1/identities/{identity_id} | body " + fmt.Sprintf(identityFields, "|null"), handle: identities.update},
-		{op: "PUT /v1/identities/{identity_id}/properties", handle: setProperties},
-		{op: "DELETE /v1/identities/{identity_id}", handle: identities.remove},
-		{op: "GET /v1/identities/{identity_id}/agents | AgentListParams", handle: linkedAgents("identity")},
-		{op: "GET /v1/identities/{identity_id}/blocks | agents.BlockListParams", handle: func(w *world, c *call) answer {
+		{op: "identities.list", handle: identities.index},
+		{op: "identities.count", handle: identities.count},
+		{op: "identities.retrieve", handle: identities.retrieve},
+		{op: "identities.create", handle: identities.create},
+		{op: "identities.upsert", handle: upsertIdentity},
+		{op: "identities.update", handle: identities.update},
+		{op: "identities.properties.update", handle: setProperties},
+		{op: "identities.delete", handle: identities.remove},
+		{op: "identities.agents.list", handle: linkedAgents("identity")},
+		{op: "identities.blocks.list", handle: func(w *world, c *call) answer {
 			have := texts(identities.get(w, c.id).fields, "block_ids")
 			return blocks.page(w, c.q, w.blocks.where(func(b *row) bool { return slices.Contains(have, b.id) }))
 		}},
 	}
 	groupRoutes = []route{
-		{op: "GET /v1/groups/ | query manager_type string; before string; after string; limit integer; order string enum=asc,desc; project_id string; " +
-			"show_hidden_groups boolean", handle: groups.index},
-		{op: "GET /v1/groups/count", handle: groups.count},
-		{op: "GET /v1/groups/{group_id}", handle: groups.retrieve},
-		{op: "POST /v1/groups/ | body agent_ids array<string>!; description string!; manager_config any; project_id string|null; " +
-			"shared_block_ids array<string>; hidden boolean|null", handle: groups.create},
-		{op: "PATCH /v1/groups/{group_id} | body agent_ids array<string>|null; description string|null; project_id string|null; " +
-			"shared_block_ids array<string>|null", handle: groups.update},
-		{op: "DELETE /v1/groups/{group_id}", handle: groups.remove},
+		{op: "groups.list", handle: groups.index},
+		{op: "groups.count", handle: groups.count},
+		{op: "groups.retrieve", handle: groups.retrieve},
+		{op: "groups.create", handle: groups.create},
+		{op: "groups.update", handle: groups.update},
+		{op: "groups.delete", handle: groups.remove},
 	}
 	providerRoutes = []route{
-		{
-			op:     "GET /v1/providers/ | query before string; after string; limit integer; order string enum=asc,desc; name string; provider_type string",
-			handle: providers.index,
-		},
-		{op: "GET /v1/providers/{provider_id}", handle: providers.retrieve},
-		{op: "POST /v1/providers/ | body name string!; provider_type string!; api_key string!; base_url string|null; region string|null; " +
-			"access_key string|null; api_version string|null", handle: providers.create},
-		{op: "PATCH /v1/providers/{provider_id} | body api_key string!; base_url string|null; region string|null; access_key string|null; " +
-			"api_version string|null", handle: providers.update},
-		{op: "PATCH /v1/providers/{provider_id}/refresh", handle: providers.retrieve},
-		{op: "DELETE /v1/providers/{provider_id}", handle: providers.remove},
+		{op: "providers.list", handle: providers.index},
+		{op: "providers.retrieve", handle: providers.retrieve},
+		{op: "providers.create", handle: providers.create},
+		{op: "providers.update", handle: providers.update},
+		{op: "providers.refresh", handle: providers.retrieve},
+		{op: "providers.delete", handle: providers.remove},
 	}
 	jobRoutes = []route{
-		{op: "GET /v1/jobs/ | query source_id string; before string; after string; limit integer; order string enum=asc,desc; active boolean; " +
-			"ascending boolean", handle: jobs.index},
-		{op: "GET /v1/jobs/active | query limit integer", handle: jobs.index},
-		{op: "GET /v1/jobs/{job_id}", handle: jobs.retrieve},
-		{op: "PATCH /v1/jobs/{job_id}/cancel", handle: jobs.retrieve},
-		{op: "DELETE /v1/jobs/{job_id}", handle: jobs.remove},
+		{op: "jobs.list", handle: jobs.index},
+		{op: "jobs.active.list", handle: jobs.index},
+		{op: "jobs.retrieve", handle: jobs.retrieve},
+		{op: "jobs.cancel", handle: jobs.retrieve},
+		{op: "jobs.delete", handle: jobs.remove},
 	}
 )
 
@@ -73,11 +59,6 @@ var identities = &resource{
 		}
 	},
 	deleted: null,
-	gone: func(w *world, r *row) {
-		for _, a := range w.agents.rows {
-			a.unlink("identity", r.id)
-		}
-	},
 }
 
 func (w *world) identityKeyed(key any) *row {

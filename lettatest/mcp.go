@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var mcpRoutes = []route{
@@ -18,14 +18,14 @@ var mcpRoutes = []route{
 	{op: "mcp_servers.retrieve", handle: servers.retrieve},
 	{op: "mcp_servers.delete", handle: servers.remove},
 	{op: "mcp_servers.update", handle: updateServer},
-	{op: "mcp_servers.tools.list", handle: withServer(func(w *world, c *call, s *row) answer {
+	{op: "mcp_servers.tools.list", handle: servers.with(func(w *world, c *call, s *row) answer {
 		oldest := *tools
 		oldest.list.asc = true
 		return oldest.page(w, c.q, w.serverTools(s))
 	})},
-	{op: "mcp_servers.tools.retrieve", handle: withServer(retrieveServerTool)},
-	{op: "mcp_servers.tools.run", handle: withServer(runServerTool)},
-	{op: "mcp_servers.refresh", handle: withServer(refreshServer)},
+	{op: "mcp_servers.tools.retrieve", handle: servers.with(retrieveServerTool)},
+	{op: "mcp_servers.tools.run", handle: servers.with(runServerTool)},
+	{op: "mcp_servers.refresh", handle: servers.with(refreshServer)},
 }
 
 // Nothing is started and nobody called: what a server offers was said with Server.MCP.
@@ -36,16 +36,9 @@ var servers = &resource{
 	unknown: http.StatusBadRequest,
 	gone: func(w *world, s *row) {
 		for _, t := range w.serverTools(s) {
-			w.tools.drop(t.id)
-			for _, a := range w.agents.rows {
-				a.unlink("tool", t.id)
-			}
+			tools.drop(w, t)
 		}
 	},
-}
-
-func withServer(f func(*world, *call, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer { return f(w, c, servers.get(w, c.id)) }
 }
 
 // configured is the JSON form of a server with a configuration. Addresses that are not public are refused.
@@ -107,7 +100,7 @@ func (w *world) offer(s *row) ([]MCPTool, bool) {
 		if args := get[[]any](s.fields, "args"); len(args) > 0 { // the command with its arguments, before the command alone
 			whole := address
 			for _, arg := range args {
-				whole += " " + check.Repr(arg)[1:len(check.Repr(arg))-1]
+				whole += " " + python.Repr(arg)[1:len(python.Repr(arg))-1]
 			}
 			if offer, ok := w.offers[whole]; ok {
 				return offer, true

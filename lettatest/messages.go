@@ -1,7 +1,9 @@
 package lettatest
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -55,17 +57,13 @@ type toolReturn struct {
 	stdout, stderr any
 }
 
-func (r *toolReturn) state() object {
+func (r toolReturn) state() object {
 	status := "success"
 	if r.failed {
 		status = "error"
 	}
-	shown := r.shown
-	if shown == nil {
-		shown = r.text
-	}
 	return object{
-		"type": "tool", "tool_return": shown, "status": status, "tool_call_id": r.id, "stdout": r.stdout, "stderr": r.stderr,
+		"type": "tool", "tool_return": or(r.shown, r.text), "status": status, "tool_call_id": r.id, "stdout": r.stdout, "stderr": r.stderr,
 	}
 }
 
@@ -157,24 +155,16 @@ func (m *message) views(spoken bool) []object {
 		if m.parts != nil {
 			content = m.parts
 		}
-		otid := nullable(m.otid)
-		return []object{with(m.view("user_message", otid), "content", content)}
+		return []object{with(m.view("user_message", nullable(m.otid)), "content", content)}
 	case m.role == "tool" && m.returns == nil:
 		return []object{with(m.view("tool_return_message", 0), "tool_return", m.text, "status", "success", "tool_call_id", "",
 			"stdout", nil, "stderr", nil, "tool_returns", []any{})}
 	case m.role == "tool":
-		all := make([]any, len(m.returns))
-		for i := range m.returns {
-			all[i] = m.returns[i].state()
-		}
-		first := m.returns[0].state()
-		delete(first, "type")
-		first["tool_return"], first["tool_returns"] = m.returns[0].text, all
 		v := m.view("tool_return_message", 0)
-		for k, x := range first {
-			v[k] = x
-		}
-		return []object{v}
+		maps.Copy(v, m.returns[0].state())
+		delete(v, "type")
+		all := shown(m.returns, func(r toolReturn) any { return r.state() })
+		return []object{with(v, "tool_return", m.returns[0].text, "tool_returns", all)}
 	case m.approvals != nil:
 		v := with(m.view("approval_response_message", nil), "approvals", m.approvals, "approve", nil, "approval_request_id", nil, "reason", nil)
 		if first := m.approvals[0]; text(first, "type") == "approval" {
@@ -203,63 +193,35 @@ func (m *message) views(spoken bool) []object {
 	return out
 }
 
-// showMessages cuts a page out of messages in their order. after and before always mean newer and older; a page of the newest messages is
-// shown oldest first, or newest first if turned is set. bad is the answer to an unknown cursor, if that is refused.
-func (w *world) showMessages(all []*message, o object, asc, turned bool, bad func(id string) answer) answer {
-	limit := 100
-	if o["limit"] != nil {
-		limit = get[int](o, "limit")
-	}
-	if limit < 0 {
-		return fail(http.StatusInternalServerError, "A database error occurred.")
-	}
-	keep := func(*message) bool { return true }
-	for _, side := range []string{"after", "before"} {
-		ref := w.messages.get(text(o, side))
-		switch {
-		case text(o, side) == "":
-		case ref == nil && bad != nil:
-			return bad(text(o, side))
-		case ref != nil:
-			inner, newer := keep, side == "after"
-			keep = func(m *message) bool {
-				return inner(m) && (newer && m.created.After(ref.created) || !newer && m.created.Before(ref.created))
-			}
-		}
-	}
-	var rows []*message
-	for _, m := range all {
-		if keep(m) {
-			rows = append(rows, m)
-		}
-	}
-	n := min(limit, len(rows))
-	if asc {
-		rows = rows[:n]
-	} else {
-		rows = rows[len(rows)-n:]
-		if turned {
-			slices.Reverse(rows)
-		}
-	}
-	types := texts(o, "include_return_message_types")
+// viewsOf are the forms of messages, of the types that are wanted.
+func viewsOf(rows []*message, types []string, spoken bool) []any {
 	out := []any{}
 	for _, m := range rows {
-		for _, v := range m.views(true) {
-			if types == nil || slices.Contains(types, v["message_type"].(string)) {
+		for _, v := range m.views(spoken) {
+			if types == nil || slices.Contains(types, text(v, "message_type")) {
 				out = append(out, v)
 			}
 		}
 	}
-	return ok(out)
+	return out
 }
 
-// noCursor refuses an unknown cursor.
-func noCursor(agent string) func(string) answer {
-	return func(id string) answer {
-		return fail(http.StatusNotFound, "No message found with id '%s' for agent '%s'.", id, agent)
+// showMessages answers with a page of messages. after and before always mean newer and older. The newest messages are shown oldest first, or
+// newest first if turned is set.
+func (w *world) showMessages(all []*message, q object, l listing, turned bool) answer {
+	if q["order"] != nil {
+		l.asc = q["order"] == "asc"
 	}
+	l.limit, l.none, l.swapped = 100, true, !l.asc
+	rows := page(all, w.messages.find, q, l)
+	if !l.asc && !turned {
+		slices.Reverse(rows)
+	}
+	return ok(viewsOf(rows, texts(q, "include_return_message_types"), true))
 }
+
+// withCursor are the lists of messages that refuse an unknown cursor.
+var withCursor = listing{noun: "message"}
 
 // of filters messages by conversation: "" for all, default for those outside of conversations.
 func of(all []*message, conversation string) []*message {
@@ -274,11 +236,11 @@ func of(all []*message, conversation string) []*message {
 
 func listAgentMessages(w *world, c *call) answer {
 	a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
-	return w.showMessages(of(a.history, text(c.q, "conversation_id")), c.q, c.q["order"] == "asc", false, noCursor(a.id))
+	return w.showMessages(of(a.history, text(c.q, "conversation_id")), c.q, withCursor, false)
 }
 
 func listMessages(w *world, c *call) answer {
-	return w.showMessages(of(w.messages.rows, text(c.q, "conversation_id")), c.q, c.q["order"] == "asc", false, noCursor("None"))
+	return w.showMessages(of(w.messages.rows, text(c.q, "conversation_id")), c.q, withCursor, false)
 }
 
 func retrieveMessage(w *world, c *call) answer {
@@ -306,15 +268,9 @@ func (w *world) compact(a *agent, in *[]*message, conversation, mode string) ans
 			"or need to use a different CompactionSettings (e.g. using `all` mode).")
 	}
 	var b strings.Builder
+	names := map[string]string{"user": "MessageRole.user", "summary": "user"}
 	for _, m := range all[1:cut] {
-		switch m.role {
-		case "user":
-			b.WriteString("[MessageRole.user] " + m.text + "\n")
-		case "summary":
-			b.WriteString("[user] " + m.text + "\n")
-		default:
-			b.WriteString("[" + m.role + "] " + m.text + "\n")
-		}
+		fmt.Fprintf(&b, "[%s] %s\n", cmp.Or(names[m.role], m.role), m.text)
 	}
 	summary := "You said: <start_transcript>\n" + b.String() + "<end_transcript>\n. Generate the summary."
 	note := &message{role: "summary", otid: uuid(), conversation: conversation, text: packed("type", "system_alert", "message",

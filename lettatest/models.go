@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var modelRoutes = []route{
@@ -22,25 +22,25 @@ var defaultModels = []string{
 
 const modelEndpoint = "https://models.invalid/v1"
 
-var windows = map[string]int{"letta-free": 30000, "gpt-4": 8192, "gpt-4.1": 1047576}
+// languageModels are the models behind handles. One that the recorded server offered, whatever its provider, is as it was there.
+func languageModels(handles []string) (out []object) {
+	for _, handle := range slices.Sorted(slices.Values(handles)) {
+		provider, name, _ := strings.Cut(handle, "/")
+		m := sample("models.list", "name=gpt-4o")
+		with(m, "name", name, "display_name", name, "model", name, "model_endpoint_type", strings.TrimSuffix(provider, "-proxy"))
+		if known := recorded("models.list", "name="+name); known != nil {
+			m = known.(object)
+		}
+		window, _ := m["context_window"].(json.Number).Int64()
+		out = append(out, with(m, "handle", handle, "provider_name", strings.TrimSuffix(provider, "-proxy"), "model_endpoint", modelEndpoint,
+			"context_window", int(window)))
+	}
+	return out
+}
 
-// languageModels are the configurations of the models behind handles.
-func languageModels(handles []string) []object {
-	out := make([]object, 0, len(handles))
-	for _, h := range slices.Sorted(slices.Values(handles)) {
-		provider, name, _ := strings.Cut(h, "/")
-		provider = strings.TrimSuffix(provider, "-proxy")
-		window, tokens, kind := windows[name], 16384, provider
-		if window == 0 {
-			window = 128000
-		}
-		if provider == "letta" {
-			tokens, kind = 4096, "openai"
-		}
-		out = append(out, newLLM(object{
-			"model": name, "model_endpoint_type": kind, "model_endpoint": modelEndpoint, "provider_name": provider, "context_window": window,
-			"handle": h, "max_tokens": tokens,
-		}))
+func embeddingModels() (out []object) {
+	for _, m := range recorded("models.embeddings.list").([]any) {
+		out = append(out, with(m.(object), "embedding_endpoint", modelEndpoint))
 	}
 	return out
 }
@@ -50,74 +50,61 @@ func newLLM(set object) object {
 	o := sample("agents.create", "llm_config")
 	maps.Copy(o, nulls("model_endpoint provider_name handle max_tokens"))
 	o["enable_reasoner"] = true
-	maps.Copy(o, set)
+	overlay(o, set)
 	return o
 }
 
-func embeddingModels() (out []object) {
-	for _, h := range []string{
-		"letta/letta-free", "openai/text-embedding-3-large", "openai/text-embedding-3-small", "openai/text-embedding-ada-002",
-	} {
-		_, name, _ := strings.Cut(h, "/")
-		dim := 1536
-		if strings.HasSuffix(name, "-large") {
-			dim = 3072
-		}
-		out = append(out, with(sample("agents.create", "embedding_config"),
-			"handle", h, "embedding_endpoint", modelEndpoint, "embedding_model", name, "embedding_dim", dim))
-	}
-	return out
+func newEmbedding(set object) object {
+	o := sample("agents.create", "embedding_config")
+	maps.Copy(o, nulls("embedding_endpoint handle"))
+	overlay(o, set)
+	return o
 }
 
 func listModels(w *world, c *call) answer {
+	categories := texts(c.q, "provider_category")
 	out := []any{}
 	for _, m := range w.models {
-		categories := texts(c.q, "provider_category")
-		if text(c.q, "provider_name") != "" && m["provider_name"] != c.q["provider_name"] ||
-			c.q["provider_type"] != nil && m["provider_name"] != c.q["provider_type"] ||
-			categories != nil && !slices.Contains(categories, "base") {
-			continue
+		if (text(c.q, "provider_name") == "" || m["provider_name"] == c.q["provider_name"]) &&
+			(c.q["provider_type"] == nil || m["provider_name"] == c.q["provider_type"]) &&
+			(categories == nil || slices.Contains(categories, "base")) {
+			out = append(out, m)
 		}
-		out = append(out, with(maps.Clone(m), "name", m["model"], "display_name", m["model"], "provider_type", m["model_endpoint_type"],
-			"model_type", "llm", "max_context_window", m["context_window"]))
 	}
 	return ok(out)
 }
 
-func listEmbeddingModels(w *world, _ *call) answer {
-	return ok(shown(w.embedder, func(m object) any {
-		name := m["embedding_model"]
-		return with(maps.Clone(m), "name", name, "display_name", name, "provider_type", "openai", "provider_name", "openai",
-			"model_type", "embedding")
-	}))
+func listEmbeddingModels(w *world, _ *call) answer { return ok(w.embedder) }
+
+func withHandle(models []object, handle string) object {
+	i := slices.IndexFunc(models, func(m object) bool { return m["handle"] == handle })
+	if i < 0 {
+		return nil
+	}
+	return models[i]
 }
 
 // modelFor finds a model; its window is capped as the real server's default does.
 func (w *world) modelFor(handle string) object {
-	for _, m := range w.models {
-		if m["handle"] == handle {
-			return with(maps.Clone(m), "context_window", min(m["context_window"].(int), 128000))
-		}
+	m := withHandle(w.models, handle)
+	if m == nil {
+		refuse(http.StatusNotFound, "NOT_FOUND: Handle %s not found, must be one of []", handle)
 	}
-	panic(fail(http.StatusNotFound, "NOT_FOUND: Handle %s not found, must be one of []", handle))
+	return with(newLLM(m), "context_window", min(get[int](m, "context_window"), 128000), "display_name", nil)
 }
 
 func (w *world) embeddingFor(handle string) object {
-	for _, m := range w.embedder {
-		if m["handle"] == handle {
-			return maps.Clone(m)
-		}
+	m := withHandle(w.embedder, handle)
+	if m == nil {
+		panic(invalid("Embedding model %s not found", handle))
 	}
-	panic(invalid("Embedding model %s not found", handle))
+	return newEmbedding(m)
 }
 
 // embeddingOf is the embedding that a body names, by its handle or in full; nil for none.
 func (w *world) embeddingOf(in object) object {
 	if full := get[object](in, "embedding_config"); full != nil {
-		o := sample("agents.create", "embedding_config")
-		maps.Copy(o, nulls("embedding_endpoint handle"))
-		overlay(o, full)
-		return o
+		return newEmbedding(full)
 	}
 	if h := text(in, "embedding"); h != "" {
 		return w.embeddingFor(h)
@@ -127,13 +114,10 @@ func (w *world) embeddingOf(in object) object {
 
 // llmOf is a model configuration that a body spells out; nil for none.
 func llmOf(in object) object {
-	full := get[object](in, "llm_config")
-	if full == nil {
-		return nil
+	if full := get[object](in, "llm_config"); full != nil {
+		return newLLM(full)
 	}
-	o := newLLM(nil)
-	overlay(o, full)
-	return o
+	return nil
 }
 
 // llmFor works out the model configuration of a new agent.
@@ -153,7 +137,7 @@ func (w *world) llmFor(in object, kind string) object {
 			}
 		}
 		if n := get[int](in, "max_reasoning_tokens"); in["max_reasoning_tokens"] != nil && (in["max_tokens"] == nil || n > get[int](in, "max_tokens")) {
-			panic(invalid("Max reasoning tokens (%d) must be less than max tokens (%s)", n, check.Repr(in["max_tokens"])))
+			panic(invalid("Max reasoning tokens (%d) must be less than max tokens (%s)", n, python.Repr(in["max_tokens"])))
 		}
 	}
 	applySettings(llm, get[object](in, "model_settings"))
@@ -232,16 +216,9 @@ func applySettings(llm, settings object) {
 
 // settingsOf shows a model configuration as model settings.
 func settingsOf(llm object) object {
-	effort, tokens := llm["reasoning_effort"], llm["max_tokens"]
-	if effort == nil {
-		effort = "minimal"
-	}
-	if tokens == nil {
-		tokens = 4096
-	}
 	return object{
-		"max_output_tokens": tokens, "parallel_tool_calls": true, "provider_type": llm["model_endpoint_type"], "temperature": llm["temperature"],
-		"reasoning": object{"reasoning_effort": effort}, "response_format": nil, "strict": llm["strict"],
+		"max_output_tokens": or(llm["max_tokens"], 4096), "parallel_tool_calls": true, "provider_type": llm["model_endpoint_type"], "temperature": llm["temperature"],
+		"reasoning": object{"reasoning_effort": or(llm["reasoning_effort"], "minimal")}, "response_format": nil, "strict": llm["strict"],
 	}
 }
 

@@ -3,7 +3,6 @@ package lettatest
 import (
 	"cmp"
 	"maps"
-	"net/http"
 	"slices"
 	"time"
 )
@@ -21,7 +20,7 @@ type resource struct {
 	show    func(*world, *row) any
 	making  func(*world, *call, *row) // before a new row is stored
 	change  func(*world, *call, *row) // after an update
-	gone    func(*world, *row)        // after a delete
+	gone    func(*world, *row)        // after a delete; agents have lost the row by then
 	unknown int                       // the status of deleting what is not there; 404 if it is 0
 	deleted any                       // the answer to a delete; nil: 204 without a body
 }
@@ -40,6 +39,8 @@ func (r *row) shown() object {
 	return o
 }
 
+func (r *row) json() any { return r.shown() }
+
 func (k *resource) view(w *world, r *row) any {
 	if k.show != nil {
 		return k.show(w, r)
@@ -48,6 +49,16 @@ func (k *resource) view(w *world, r *row) any {
 }
 
 func (k *resource) get(w *world, id string) *row { return k.rows(w).must(id, notFound(k.noun, id)) }
+
+// with finds the row that a path begins with.
+func (k *resource) with(f func(*world, *call, *row) answer) func(*world, *call) answer {
+	return func(w *world, c *call) answer { return f(w, c, k.get(w, c.id)) }
+}
+
+// of are the rows of the kind that an agent has.
+func (k *resource) of(w *world, a *agent) []*row {
+	return k.rows(w).where(func(r *row) bool { return a.linked(k.kind, r.id) })
+}
 
 // fresh is a new row that a body describes, not stored yet.
 func (k *resource) fresh(w *world, in object) *row {
@@ -88,14 +99,22 @@ func (k *resource) remove(w *world, c *call) answer {
 	missing := notFound(k.noun, c.id)
 	missing.status = cmp.Or(k.unknown, missing.status)
 	r := k.rows(w).must(c.id, missing)
+	k.drop(w, r)
+	if k.deleted == nil {
+		return noContent
+	}
+	return ok(k.deleted)
+}
+
+// drop deletes a row, from its agents too.
+func (k *resource) drop(w *world, r *row) {
 	k.rows(w).drop(r.id)
+	for _, a := range w.agents.rows {
+		a.unlink(k.kind, r.id)
+	}
 	if k.gone != nil {
 		k.gone(w, r)
 	}
-	if k.deleted == nil {
-		return answer{status: http.StatusNoContent}
-	}
-	return ok(k.deleted)
 }
 
 var paging = []string{"after", "before", "limit", "order", "order_by", "ascending", "sort_by"}

@@ -8,15 +8,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/letta-go/letta/internal/apispec"
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
 )
 
-// A route is one operation, as a row of a table: its official name, or for an operation that the official client lacks its method, its path and
-// its fields (a schema, or "query limit integer; order string" and "body ..."), and who answers. What a request must look like comes with the
-// name, so that a handler sees checked input only.
+// A route is one operation, as a row of a table: its name in apispec, and who answers. What a request must look like comes with the name, so that a
+// handler sees checked input only.
 type route struct {
 	op     string
 	handle func(*world, *call) answer
@@ -30,6 +30,19 @@ type route struct {
 	status       int  // of a success
 	hosted       bool // documented, not recorded: Letta 0.16.8 lacks it
 }
+
+// operations are the rows of all tables. Order counts: as in the real server, the first pattern that fits decides about redirects and 405.
+var operations = sync.OnceValue(func() []*route {
+	var out []*route
+	for _, r := range slices.Concat(
+		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
+		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes,
+		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
+	) {
+		out = append(out, r.resolve())
+	}
+	return out
+})
 
 // A call is one request on its way to its handler, which runs under the lock of the world.
 type call struct {
@@ -47,29 +60,16 @@ type call struct {
 // resolve fills in what the name of an operation stands for.
 func (r route) resolve() *route {
 	o, known := apispec.Lookup(r.op)
-	if known {
-		r.method, r.path, r.hosted, r.required = o.Method, o.Path, o.HostedOnly, o.BodyRequired
-		r.closed, r.status = o.BodyClosed, o.Status
-		r.json, r.form = o.BodyKind == "json", o.BodyKind == "multipart"
-		if o.Params != "" {
-			r.query, r.body = check.Of(o.Params, "query"), check.Of(o.Params, "body")
-		}
-	} else {
-		head, spec, _ := strings.Cut(r.op, " | ")
-		r.method, r.path, _ = strings.Cut(head, " ")
-		kind, fields, isList := strings.Cut(spec, " ")
-		switch {
-		case spec == "":
-		case kind == "query" && isList:
-			r.query = check.Parse(fields)
-		case kind == "body" && isList:
-			r.json, r.required, r.body = true, true, check.Parse(fields)
-		default:
-			r.query, r.body = check.Of(kind, "query"), check.Of(kind, "body")
-			r.json = len(r.body) > 0
-			r.required = r.json
-		}
+	if !known {
+		o, known = apispec.LookupSelfHosted(r.op)
 	}
+	if !known {
+		panic("lettatest: no operation " + r.op)
+	}
+	r.method, r.path, r.hosted, r.required = o.Method, o.Path, o.HostedOnly, o.BodyRequired
+	r.closed, r.status = o.BodyClosed, o.Status
+	r.json, r.form = o.BodyKind == "json", o.BodyKind == "multipart"
+	r.query, r.body = check.Parameters(o, "query"), check.Parameters(o, "body")
 	r.segments = strings.Split(r.path, "/")
 	return &r
 }
@@ -199,7 +199,7 @@ var bounds = map[string]func(*call){
 			c.errs.Between("limit", n, 1, 1000)
 		}
 	},
-	"blocks.list": labelAndName, "GET /v1/blocks/count | BlockListParams": labelAndName,
+	"blocks.list": labelAndName, "blocks.count": labelAndName,
 	"blocks.create": func(c *call) {
 		if in, ok := c.sent.(object); ok && len(in) == 0 { // a missing value is an empty one, unless all is missing
 			c.errs.Add("missing", check.Loc{"body", "value"}, "Field required", in)

@@ -134,10 +134,7 @@ func page[T based](rows []T, find func(string) *row, q object, l listing) []T {
 	if order, ok := q["order"]; ok && !l.fixed {
 		asc = order == "asc"
 	}
-	limit, given := q["limit"].(int)
-	if !given {
-		limit = cmp.Or(l.limit, 50)
-	}
+	limit := or(q["limit"], cmp.Or(l.limit, 50)).(int)
 	if limit < 0 {
 		refuse(http.StatusInternalServerError, "A database error occurred.")
 	}

@@ -6,24 +6,25 @@ import (
 	"slices"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/apispec/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var (
 	runRoutes = []route{
 		{op: "runs.list", handle: listRuns},
-		{op: "GET /v1/runs/active | query agent_id string; background boolean", handle: func(w *world, c *call) answer {
+		{op: "runs.active.list", handle: func(w *world, c *call) answer {
 			return show(w.activeRuns(text(c.q, "agent_id"), ""), w.runs.find, nil, listing{}, (*run).listed)
 		}},
 		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state(false)) })},
 		{op: "runs.messages.list", handle: withRun(listRunMessages)},
 		{op: "runs.usage.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.usage()) })},
-		{op: "GET /v1/runs/{run_id}/metrics", handle: withRun(runMetrics)},
+		{op: "runs.metrics.retrieve", handle: withRun(runMetrics)},
 		{op: "runs.steps.list", handle: withRun(listRunSteps)},
 		{op: "runs.trace.retrieve", handle: func(*world, *call) answer {
 			return fail(http.StatusNotImplemented, "OTEL traces require ClickHouse. Set LETTA_CLICKHOUSE_ENDPOINT and configure ClickHouse connection.")
 		}},
-		{op: "DELETE /v1/runs/{run_id}", handle: func(*world, *call) answer { return crash() }},
+		{op: "runs.delete", handle: func(*world, *call) answer { return crash() }},
 		{op: "runs.messages.stream", handle: streamRun},
 	}
 	stepRoutes = []route{
@@ -105,7 +106,7 @@ func listRuns(w *world, c *call) answer {
 	statuses := texts(q, "statuses")
 	for _, st := range statuses {
 		if !slices.Contains(runStatuses, st) {
-			return fail(http.StatusBadRequest, "%s is not a valid RunStatus", check.Repr(st))
+			return fail(http.StatusBadRequest, "%s is not a valid RunStatus", python.Repr(st))
 		}
 	}
 	if statuses == nil && flag(q, "active") {
@@ -132,7 +133,7 @@ func listRunMessages(w *world, c *call, r *run) answer {
 	if a := w.agents.get(r.agent); a != nil {
 		rows = slices.DeleteFunc(slices.Clone(a.history), func(m *message) bool { return m.run != r.id })
 	}
-	return w.showMessages(rows, c.q, c.q["order"] != "desc", true, noCursor("None"))
+	return w.showMessages(rows, c.q, listing{asc: true, noun: "message"}, true)
 }
 
 // usage adds the steps of a run up.
@@ -215,7 +216,7 @@ func withStep(f func(*world, *call, *step) answer) func(*world, *call) answer {
 // listSteps is broken there.
 func listSteps(_ *world, c *call) answer {
 	return fail(http.StatusBadRequest, "Argument order does not match type typing.Optional[str]; is %s of type <class 'bool'>",
-		check.Repr(c.q["order"] == "asc"))
+		python.Repr(c.q["order"] == "asc"))
 }
 
 func stepMetrics(_ *world, _ *call, st *step) answer {
@@ -243,13 +244,8 @@ func stepFeedback(_ *world, c *call, st *step) answer {
 func listStepMessages(w *world, c *call) answer {
 	earlier(&w.messages, c.q)
 	rows := w.messages.where(func(m *message) bool { return m.step == c.id })
-	out := []any{}
-	for _, m := range page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"}) {
-		for _, v := range m.views(false) {
-			out = append(out, v)
-		}
-	}
-	return ok(out)
+	rows = page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"})
+	return ok(viewsOf(rows, nil, false))
 }
 
 // cancel ends a run. One that has stopped already, other than to wait for an approval, stays as it is.

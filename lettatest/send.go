@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -58,7 +59,8 @@ func (c *call) send(streams bool) *send {
 		c.bad("Must specify either 'input' or 'messages'.", "body")
 	}
 	sd := &send{
-		maxSteps: 50, types: texts(o, "include_return_message_types"), model: text(o, "override_model"), streaming: streams, pings: true,
+		maxSteps: or(o["max_steps"], 50).(int), types: texts(o, "include_return_message_types"), model: text(o, "override_model"),
+		streaming: or(o["streaming"], streams).(bool), pings: or(o["include_pings"], true).(bool),
 		tokens: flag(o, "stream_tokens"), background: flag(o, "background"),
 	}
 	for _, v := range get[[]any](o, "messages") {
@@ -66,15 +68,6 @@ func (c *call) send(streams bool) *send {
 	}
 	if o["input"] != nil {
 		sd.input = []any{object{"role": "user", "content": o["input"]}}
-	}
-	if n, set := o["max_steps"].(int); set {
-		sd.maxSteps = n
-	}
-	if v, set := o["streaming"].(bool); set {
-		sd.streaming = v
-	}
-	if v, set := o["include_pings"].(bool); set {
-		sd.pings = v
 	}
 	for _, v := range get[[]any](o, "client_tools") {
 		sd.clientTools = append(sd.clientTools, text(v.(object), "name"))
@@ -169,12 +162,9 @@ func (w *world) begin(sd *send) answer {
 	}
 	var otids []string
 	for _, v := range sd.input {
-		if m := v.(object); text(m, "otid") != "" {
-			otids = append(otids, text(m, "otid"))
-		} else {
-			m["otid"] = uuid()
-			otids = append(otids, text(m, "otid"))
-		}
+		m := v.(object)
+		m["otid"] = cmp.Or(text(m, "otid"), uuid())
+		otids = append(otids, text(m, "otid"))
 	}
 	token := "\x00" + strings.Join(otids, "\x00")
 	if sd.lock != "" {

@@ -154,11 +154,9 @@ func (w *world) send(rw http.ResponseWriter, r *http.Request, st *stream, fault 
 
 // replay answers with the frames of a run.
 func (r *run) replay(o object) answer {
-	pings := true
-	if o["include_pings"] != nil {
-		pings = flag(o, "include_pings")
-	}
-	return answer{stream: &stream{feed: r.feed, from: get[int](o, "starting_after"), run: r.id, pings: pings}}
+	return answer{stream: &stream{
+		feed: r.feed, from: get[int](o, "starting_after"), run: r.id, pings: or(o["include_pings"], true).(bool),
+	}}
 }
 
 func streamRun(w *world, c *call) answer {

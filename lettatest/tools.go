@@ -1,23 +1,24 @@
 package lettatest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
-	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/letta-go/letta/lettatest/internal/check"
+	"github.com/letta-go/letta/internal/python"
 )
 
 var (
 	toolRoutes = []route{
 		{op: "tools.delete", handle: tools.remove},
-		{op: "GET /v1/tools/count", handle: tools.count},
+		{op: "tools.count", handle: tools.count},
 		{op: "tools.retrieve", handle: tools.retrieve},
 		{op: "tools.list", handle: listTools},
 		{op: "tools.search", handle: func(*world, *call) answer {
@@ -26,8 +27,7 @@ var (
 		{op: "tools.create", handle: writeTool},
 		{op: "tools.upsert", handle: writeTool},
 		{op: "tools.update", handle: tools.update},
-		{op: "POST /v1/tools/run | body source_code string!; args map<any>!; args_json_schema map<any>|null; env_vars map<any>|null; name string|null; " +
-			"source_type string|null; json_schema map<any>|null; pip_requirements array<any>|null", handle: runSource},
+		{op: "tools.run", handle: runSource},
 	}
 	agentToolRoutes = []route{
 		{op: "agents.tools.list", handle: withAgent(listAgentTools)},
@@ -48,59 +48,16 @@ var tools = &resource{
 	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
 	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
-	gone: func(w *world, r *row) {
-		for _, a := range w.agents.rows {
-			a.unlink("tool", r.id)
-		}
-	},
 }
 
-// baseTools are the tools every server is born with: name, kind, what it does, its parameters with * at the required ones.
-func (w *world) baseTools() {
-	for _, t := range [][4]string{
-		{"archival_memory_insert", "letta_core", "Keep a text in long-term memory.", "content* tags"},
-		{"conversation_search", "letta_core", "Search earlier messages.", "query roles limit start_date end_date"},
-		{"send_message", "letta_core", "Send a message to the user.", "message*"},
-		{"archival_memory_search", "letta_core", "Search long-term memory.", "query* tags top_k"},
-		{"memory_replace", "letta_sleeptime_core", "Replace text in a memory block.", "label* old_string* new_string*"},
-		{"memory_insert", "letta_sleeptime_core", "Insert text into a memory block.", "label* new_string* insert_line"},
-		{"run_code", "letta_builtin", "Run code.", "code* language*"},
-		{"run_code_with_tools", "letta_builtin", "Run code that may call tools.", "code*"},
-		{"web_search", "letta_builtin", "Search the web.", "query* num_results category"},
-		{"fetch_webpage", "letta_builtin", "Fetch a web page.", "url*"},
-		{"core_memory_append", "letta_memory_core", "Append to a memory block.", "label* content*"},
-		{"core_memory_replace", "letta_memory_core", "Replace text in a memory block.", "label* old_content* new_content*"},
-		{"finish_rethinking_memory", "letta_voice_sleeptime_core", "End the work on memory.", ""},
-		{"grep_files", "letta_files_core", "Search in files.", "pattern* include context_lines offset"},
-		{"memory", "letta_memory_core", "Edit memory blocks with commands.", "command* path file_text old_string new_string"},
-		{"memory_apply_patch", "letta_memory_core", "Apply a patch to a memory block.", "label* patch*"},
-		{"memory_finish_edits", "letta_sleeptime_core", "End the edits of memory.", ""},
-		{"memory_rethink", "letta_sleeptime_core", "Rewrite a memory block.", "label* new_memory*"},
-		{"open_files", "letta_files_core", "Open files.", "file_requests* close_all_others"},
-		{"rethink_user_memory", "letta_voice_sleeptime_core", "Rewrite what is known of the user.", "new_memory*"},
-		{"search_memory", "letta_voice_sleeptime_core", "Search the conversation.", "convo_keyword_queries"},
-		{"semantic_search_files", "letta_files_core", "Search files by meaning.", "query* limit"},
-		{"send_message_to_agent_and_wait_for_reply", "letta_multi_agent_core", "Ask another agent.", "message* other_agent_id*"},
-		{"send_message_to_agent_async", "letta_multi_agent_core", "Tell another agent.", "message* other_agent_id*"},
-		{"send_message_to_agents_matching_tags", "letta_multi_agent_core", "Ask agents by tag.", "message* match_all* match_some*"},
-		{"store_memories", "letta_voice_sleeptime_core", "Keep parts of the conversation.", "chunks*"},
-	} {
-		props, required := object{}, []any{}
-		for p := range strings.FieldsSeq(t[3]) {
-			name, must := strings.CutSuffix(p, "*")
-			props[name] = object{"type": "string", "description": "The " + strings.ReplaceAll(name, "_", " ") + "."}
-			if must {
-				required = append(required, name)
-			}
-		}
-		r := tools.fresh(w, object{
-			"name": t[0], "tool_type": t[1], "description": t[2], "source_type": "python", "tags": []any{t[1]},
-			"enable_parallel_execution": slices.Contains([]string{
-				"archival_memory_search", "conversation_search", "fetch_webpage", "web_search", "run_code", "grep_files", "semantic_search_files",
-			}, t[0]),
-		})
-		r.fields["json_schema"] = object{"name": t[0], "description": t[2], "parameters": object{"type": "object", "properties": props, "required": required}}
-		w.tools.put(r)
+//go:embed basetools.jsonl
+var baseTools []byte // every server is born with them
+
+func (w *world) stockTools() {
+	for line := range bytes.Lines(baseTools) {
+		var in object
+		_ = readJSON(line, &in)
+		w.tools.put(tools.fresh(w, in))
 	}
 }
 
@@ -124,63 +81,26 @@ func (w *world) upsertTool(in object) *row {
 	return w.tools.put(tools.fresh(w, in))
 }
 
-func (w *world) toolsOf(a *agent) []*row {
-	return w.tools.where(func(t *row) bool { return a.linked("tool", t.id) })
-}
-
-var (
-	functionLine = regexp.MustCompile(`(?ms)^(?:async )?def (\w+)\((.*?)\).*?:\s*\n(.*)`)
-	docstring    = regexp.MustCompile(`(?s)^\s*(?:"""|''')(.*?)(?:"""|''')`)
-	docArg       = regexp.MustCompile(`(?m)^\s*(\w+)\s*(?:\([^)]*\))?:\s*(.+)$`)
-)
-
-// describe derives the name and the schema of a tool from its Python source, as far as a look at it tells.
+// describe derives the name and the schema of a tool from its Python source.
 func describe(r *row) {
-	source := text(r.fields, "source_code")
-	if schema := get[object](r.fields, "json_schema"); source == "" || schema != nil && r.fields["name"] != nil {
+	source, schema := text(r.fields, "source_code"), get[object](r.fields, "json_schema")
+	switch {
+	case source == "", schema != nil && r.fields["name"] != nil:
 		return
-	} else if schema != nil {
-		r.fields["name"] = schema["name"]
-		if r.fields["description"] == nil {
-			r.fields["description"] = schema["description"]
+	case schema == nil:
+		f, parsed := python.Parse(source)
+		if !parsed {
+			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
 		}
-		return
-	}
-	f := functionLine.FindStringSubmatch(source)
-	if f == nil {
-		refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
-	}
-	doc := docstring.FindStringSubmatch(f[3])
-	if doc == nil {
-		refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f[1])
-	}
-	about := map[string]string{}
-	for _, m := range docArg.FindAllStringSubmatch(doc[1], -1) {
-		about[m[1]] = m[2]
-	}
-	props, required := object{}, []any{}
-	for arg := range strings.SplitSeq(f[2], ",") {
-		name, typ, _ := strings.Cut(arg, ":")
-		typ, _, optional := strings.Cut(typ, "=")
-		if name = strings.TrimSpace(name); name == "" {
-			continue
+		if f.Doc == "" {
+			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f.Name)
 		}
-		kind := map[string]string{"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}[strings.TrimSpace(typ)]
-		if kind == "" {
-			kind = "string"
-		}
-		props[name] = object{"type": kind, "description": about[name]}
-		if !optional {
-			required = append(required, name)
-		}
+		schema = f.Schema()
+		r.fields["json_schema"] = schema
 	}
-	summary := strings.TrimSpace(strings.Split(strings.TrimSpace(doc[1]), "\n")[0])
-	r.fields["name"] = f[1]
+	r.fields["name"] = schema["name"]
 	if r.fields["description"] == nil {
-		r.fields["description"] = summary
-	}
-	r.fields["json_schema"] = object{
-		"name": f[1], "description": summary, "parameters": object{"type": "object", "properties": props, "required": required},
+		r.fields["description"] = schema["description"]
 	}
 }
 
@@ -228,43 +148,33 @@ func listTools(w *world, c *call) answer {
 	return tools.page(w, c.q, rows)
 }
 
-// python runs the source of a tool as far as this server can: f, which was given to Server.Tool under its name, or "return" of an argument.
-func python(f func(string) (string, error), source string, args object) (string, *pyError) {
+// callTool runs a tool outside of the lock: f, which was given to Server.Tool under its name, or else its source.
+func callTool(f func(string) (string, error), source string, args object) (string, *python.Error) {
 	if f != nil {
 		out, err := f(string(encode(args)))
 		if err != nil {
-			return "", &pyError{"RuntimeError", err.Error()}
+			return "", &python.Error{Kind: "RuntimeError", Text: err.Error()}
 		}
 		return out, nil
 	}
-	def := functionLine.FindStringSubmatch(source)
-	if def == nil {
-		return "", &pyError{"SyntaxError", "invalid syntax"}
+	def, parsed := python.Parse(source)
+	if !parsed {
+		return "", &python.Error{Kind: "SyntaxError", Text: "invalid syntax"}
 	}
-	for arg := range strings.SplitSeq(def[2], ",") {
-		name, _, _ := strings.Cut(arg, ":")
-		if name = strings.TrimSpace(name); name != "" && args[name] == nil && !strings.Contains(arg, "=") {
-			return "", &pyError{"TypeError", fmt.Sprintf("%s() missing 1 required positional argument: %s", def[1], check.Repr(name))}
-		}
-	}
-	if m := regexp.MustCompile(`(?m)^\s*return (\w+)\s*$`).FindStringSubmatch(def[3]); m != nil && args[m[1]] != nil {
-		return fmt.Sprint(args[m[1]]), nil
-	}
-	return "", &pyError{"NotImplementedError", "lettatest runs no Python; see Server.Tool"}
+	return def.Call(args)
 }
 
 func runSource(w *world, c *call) answer {
-	source := text(c.in, "source_code")
 	name := text(c.in, "name")
-	if f := functionLine.FindStringSubmatch(source); f != nil && name == "" {
-		name = f[1]
+	if def, parsed := python.Parse(text(c.in, "source_code")); parsed {
+		name = cmp.Or(name, def.Name)
 	}
 	run := w.functions[name]
 	return answer{later: func(context.Context) answer {
-		out, bad := python(run, source, get[object](c.in, "args"))
+		out, bad := callTool(run, text(c.in, "source_code"), get[object](c.in, "args"))
 		status, stderr := "success", []any{}
 		if bad != nil {
-			status, out, stderr = "error", bad.text, []any{bad.String(name)}
+			status, out, stderr = "error", bad.Text, []any{bad.In(name)}
 		}
 		o := with(sample("x.tools.run"), "date", date(time.Now().UTC()), "tool_return", out, "status", status, "stderr", stderr)
 		o["tool_returns"] = []any{with(get[[]any](o, "tool_returns")[0].(object), "tool_return", out, "status", status, "stderr", stderr)}
@@ -275,7 +185,7 @@ func runSource(w *world, c *call) answer {
 func listAgentTools(w *world, c *call, a *agent) answer {
 	k := *tools
 	k.list = listing{asc: true, byID: true, fixed: true}
-	return k.page(w, c.q, w.toolsOf(a))
+	return k.page(w, c.q, tools.of(w, a))
 }
 
 // linkTool attaches or detaches. A current client gets null, a legacy one the agent.
@@ -300,10 +210,7 @@ func (w *world) acknowledge(c *call, a *agent) answer {
 
 // approveTool adds or removes the rule that a tool waits for an approval. Of a tool that the agent lacks nobody complains.
 func approveTool(w *world, c *call, a *agent) answer {
-	on := flag(c.in, "requires_approval")
-	if v, ok := c.q["requires_approval"].(bool); ok {
-		on = v
-	}
+	on := or(c.q["requires_approval"], flag(c.in, "requires_approval")).(bool)
 	rules := slices.DeleteFunc(slices.Clone(get[[]any](a.fields, "tool_rules")), func(v any) bool {
 		return text(v.(object), "type") == "requires_approval" && text(v.(object), "tool_name") == c.sub
 	})
@@ -316,26 +223,26 @@ func approveTool(w *world, c *call, a *agent) answer {
 
 // runTool runs a tool of an agent outside of a turn.
 func runTool(w *world, c *call, a *agent) answer {
-	i := slices.IndexFunc(w.toolsOf(a), func(t *row) bool { return t.fields["name"] == c.sub })
+	i := slices.IndexFunc(tools.of(w, a), func(t *row) bool { return t.fields["name"] == c.sub })
 	if i < 0 {
 		return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
 	}
-	args, t, run := get[object](c.in, "args"), w.toolsOf(a)[i], w.functions[c.sub]
+	args, t, run := get[object](c.in, "args"), tools.of(w, a)[i], w.functions[c.sub]
 	if isLettaTool(t) && run == nil {
 		out, _, bad := w.builtin(a, ToolCall{Name: c.sub, Arguments: string(encode(args))})
 		return ok(toolResult(sample("agents.tools.run.core_tool"), out, bad, c.sub))
 	}
 	return answer{later: func(context.Context) answer {
-		out, bad := python(run, text(t.fields, "source_code"), args)
+		out, bad := callTool(run, text(t.fields, "source_code"), args)
 		return ok(toolResult(sample("agents.tools.run"), out, bad, c.sub))
 	}}
 }
 
 // toolResult is what a tool outside of a turn answers.
-func toolResult(o object, out string, bad *pyError, name string) object {
+func toolResult(o object, out string, bad *python.Error, name string) object {
 	o["func_return"] = out
 	if bad != nil {
-		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.String(name)})
+		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(name)})
 	}
 	return o
 }
@@ -373,7 +280,7 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 }
 
 func printed(values []string) string {
-	out := check.Repr(list(values))
+	out := python.Repr(list(values))
 	return out[1 : len(out)-1]
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/letta-go/letta/internal/python"
 )
 
 // turn is a send at work.
@@ -360,7 +362,7 @@ func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (s
 	var result *message
 	if len(calls) > 0 && asks.calls == nil {
 		for i := range said.calls {
-			said.calls[i].Arguments = spaced(said.calls[i].Arguments)
+			said.calls[i].Arguments = python.JSON(said.calls[i].Arguments)
 		}
 		result = &message{role: "tool", step: st.id, name: calls[0].Name, returns: t.execute(said.calls, false)}
 	}
@@ -454,7 +456,7 @@ func (t *turn) hear(a *agent, st *step, u *utterance) {
 // speak takes the time a reply takes, and sends its parts to a stream of tokens. It fails when the run is cancelled in between.
 func (t *turn) speak(ctx context.Context, u *utterance) bool {
 	if !t.streaming || !t.tokens {
-		t.w.wait(ctx, u.Delay*time.Duration(max(1, len(u.Chunks))))
+		pause(ctx, t.w.done, u.Delay*time.Duration(max(1, len(u.Chunks))))
 		return true
 	}
 	tell := func(v object) bool {
@@ -465,19 +467,19 @@ func (t *turn) speak(ctx context.Context, u *utterance) bool {
 	index := 0
 	if u.Reasoning != "" {
 		v := with(u.lead.view("reasoning_message", index), "source", "reasoner_model", "reasoning", u.Reasoning, "signature", nil)
-		if !t.w.wait(ctx, u.Delay) || !tell(v) {
+		if !pause(ctx, t.w.done, u.Delay) || !tell(v) {
 			return false
 		}
 		index++
 	}
 	for _, c := range u.Chunks {
-		if !t.w.wait(ctx, u.Delay) || !tell(with(u.lead.view("assistant_message", index), "content", c)) {
+		if !pause(ctx, t.w.done, u.Delay) || !tell(with(u.lead.view("assistant_message", index), "content", c)) {
 			return false
 		}
 	}
 	index += min(1, len(u.Chunks))
 	for _, c := range u.ToolCalls {
-		if !t.w.wait(ctx, u.Delay) {
+		if !pause(ctx, t.w.done, u.Delay) {
 			return false
 		}
 		for _, call := range []object{{"name": c.Name, "tool_call_id": c.ID}, {"arguments": c.Arguments, "tool_call_id": c.ID}} {

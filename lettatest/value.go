@@ -71,6 +71,14 @@ func nullable(s string) any {
 	return s
 }
 
+// or is a value, or another in place of null.
+func or(v, other any) any {
+	if v == nil {
+		return other
+	}
+	return v
+}
+
 // list makes the list of a JSON answer: empty, not null.
 func list[T any](in []T) []any { return shown(in, func(v T) any { return v }) }
 
@@ -101,30 +109,45 @@ func encode(v any) []byte {
 	return bytes.TrimRight(buf.Bytes(), "\n")
 }
 
-var samples sync.Map // the bytes of those that were asked for
+var templates sync.Map // the bytes of those that were asked for
 
-// sample is a fresh copy of what Letta 0.16.8 once answered, or of a part of it: the template of rows and answers.
-func sample(exchange string, path ...any) object {
+// sample is a fresh copy of an object that Letta 0.16.8 once answered: the template of rows and answers. See recorded.
+func sample(exchange string, path ...any) object { return recorded(exchange, path...).(object) }
+
+// recorded is a fresh copy of what Letta 0.16.8 once answered, or of a part of it: the path leads through names of members, indexes of lists, and
+// "member=value" for the first row of a list that has it. It is nil when no row has it.
+func recorded(exchange string, path ...any) any {
 	key := fmt.Sprint(exchange, path)
-	data, ok := samples.Load(key)
 	var v any
-	if ok {
+	if data, ok := templates.Load(key); ok {
 		_ = readJSON(data.([]byte), &v)
-		return v.(object)
+		return v
 	}
 	x, found := apispec.Recording(apispec.ServerV1, exchange)
 	if !found || readJSON(x.Body, &v) != nil {
 		panic("lettatest: no recording " + exchange)
 	}
 	for _, step := range path {
-		if i, isIndex := step.(int); isIndex {
-			v = v.([]any)[i]
-		} else {
-			v = v.(object)[step.(string)]
+		v = part(v, step)
+	}
+	templates.Store(key, encode(v))
+	return v
+}
+
+func part(v, step any) any {
+	if i, isIndex := step.(int); isIndex {
+		return v.([]any)[i]
+	}
+	member, value, search := strings.Cut(step.(string), "=")
+	if !search {
+		return v.(object)[member]
+	}
+	for _, row := range v.([]any) {
+		if row.(object)[member] == value {
+			return row
 		}
 	}
-	samples.Store(key, encode(v))
-	return v.(object)
+	return nil
 }
 
 func uuid() string {
@@ -211,31 +234,6 @@ func packed(pairs ...any) string {
 	b.WriteByte('}')
 	var out bytes.Buffer
 	_ = json.Indent(&out, b.Bytes(), "", "  ")
-	return out.String()
-}
-
-// spaced writes a JSON object the way Python does. Anything else counts as an empty one.
-func spaced(args string) string {
-	var o map[string]any
-	var b bytes.Buffer
-	if json.Unmarshal([]byte(args), &o) != nil || json.Compact(&b, []byte(args)) != nil {
-		return "{}"
-	}
-	var out strings.Builder
-	inside, escaped := false, false
-	for _, c := range b.Bytes() {
-		out.WriteByte(c)
-		switch {
-		case escaped:
-			escaped = false
-		case c == '\\':
-			escaped = true
-		case c == '"':
-			inside = !inside
-		case !inside && (c == ':' || c == ','):
-			out.WriteByte(' ')
-		}
-	}
 	return out.String()
 }
 

@@ -57,7 +57,7 @@ func newWorld() *world {
 func (w *world) stock() {
 	w.routes = operations()
 	w.models, w.embedder = languageModels(w.handles), embeddingModels()
-	w.baseTools()
+	w.stockTools()
 }
 
 // now is the time in microseconds. No two calls give the same, so that lists have one order.
@@ -88,15 +88,15 @@ func (w *world) process(r *http.Request, body *payload) *reply {
 	return newReply(a)
 }
 
-// wait sleeps and tells whether it was not disturbed.
-func (w *world) wait(ctx context.Context, d time.Duration) bool {
+// pause sleeps and tells whether neither the context nor the server ended meanwhile.
+func pause(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-	case <-w.done:
+	case <-done:
 	}
 	return false
 }

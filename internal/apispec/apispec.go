@@ -21,6 +21,9 @@ import (
 //go:embed operations.json
 var operationsJSON []byte
 
+//go:embed selfhosted.json
+var selfHostedJSON []byte
+
 //go:embed schemas.json
 var schemasJSON []byte
 
@@ -63,6 +66,8 @@ type Operation struct {
 	StreamEvent   string `json:"stream_event"`   // type of an event
 	StreamDefault bool   `json:"stream_default"` // json_or_sse: the server streams unless told not to
 
+	Fields []string `json:"fields"` // of one that the official client lacks: its parameters, as schemas.json writes them
+
 	Deprecated bool `json:"deprecated"`
 	HostedOnly bool `json:"hosted_only"` // absent from the self-hosted server
 	// SelfHostedOnly operations are in the OpenAPI document and not in the official client. Their SDK name is that of the
@@ -86,6 +91,23 @@ func Lookup(sdk string) (Operation, bool) {
 		return Operation{}, false
 	}
 	return operations()[i], true
+}
+
+var selfHosted = sync.OnceValue(func() map[string]Operation {
+	var file struct{ Operations []Operation }
+	must(json.Unmarshal(selfHostedJSON, &file))
+	all := map[string]Operation{}
+	for _, o := range file.Operations {
+		all[o.SDK] = o
+	}
+	return all
+})
+
+// LookupSelfHosted returns an operation that self-hosted servers have and the official client lacks. Its name is made up after the others':
+// "identities.create".
+func LookupSelfHosted(name string) (Operation, bool) {
+	o, ok := selfHosted()[name]
+	return o, ok
 }
 
 // A Schema is a type of the API. Which fields are set depends on Kind.

@@ -1,4 +1,5 @@
-// Command lettatest serves an embedded Letta server on a port until it is interrupted.
+// Command lettatest serves an embedded Letta server on a port until it is interrupted. An MCP server with the command lettatest-echo has a tool
+// echo; others cannot be reached.
 package main
 
 import (
@@ -38,6 +39,9 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%w\n(is another server running there? -addr 127.0.0.1:0 picks a free port)", err)
 	}
 	defer srv.Close()
+	srv.MCP("lettatest-echo", lettatest.MCPTool{
+		Name: "echo", Description: "Repeats its arguments.", Run: func(arguments string) (string, error) { return arguments, nil },
+	})
 	fmt.Println("LETTA_BASE_URL=" + srv.URL())
 	if *password != "" {
 		fmt.Println("LETTA_API_KEY=" + *password)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/letta-go/letta/internal/apispec"
+	"github.com/letta-go/letta/internal/python"
 )
 
 // Problems is what is wrong with a request.
@@ -38,7 +39,7 @@ func (l Loc) String() string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(Repr(v))
+		b.WriteString(python.Repr(v))
 	}
 	if len(l) == 1 {
 		b.WriteString(",")
@@ -48,9 +49,9 @@ func (l Loc) String() string {
 
 // Add notes a problem. kind is pydantic's name of it.
 func (p *Problems) Add(kind string, at Loc, msg string, input any) {
-	e := fmt.Sprintf("{'type': '%s', 'loc': %s, 'msg': %s, 'input': %s", kind, at, Repr(msg), Repr(input))
+	e := fmt.Sprintf("{'type': '%s', 'loc': %s, 'msg': %s, 'input': %s", kind, at, python.Repr(msg), python.Repr(input))
 	if what, ok := strings.CutPrefix(msg, "Value error, "); ok {
-		e += ", 'ctx': {'error': ValueError(" + Repr(what) + ")}"
+		e += ", 'ctx': {'error': ValueError(" + python.Repr(what) + ")}"
 	}
 	p.list = append(p.list, e+"}")
 }
@@ -117,11 +118,14 @@ func Of(schema, in string) Fields {
 	return out
 }
 
-// Parse reads fields that no schema has: "limit integer; order string enum=asc,desc".
-func Parse(specs string) (out Fields) {
-	for spec := range strings.SplitSeq(specs, ";") {
-		if spec = strings.TrimSpace(spec); spec != "" {
-			out = append(out, apispec.ParseField(spec))
+// Parameters returns the fields of an operation's requests that travel in a place.
+func Parameters(o apispec.Operation, in string) (out Fields) {
+	if o.Params != "" {
+		out = Of(o.Params, in)
+	}
+	for _, spec := range o.Fields {
+		if f := apispec.ParseField(spec); f.In == in {
+			out = append(out, f)
 		}
 	}
 	return out
@@ -465,34 +469,3 @@ func (p *Problems) Path(name, kind, id string) {
 
 // Length checks an id in the path of which the server looks at the length first.
 func (p *Problems) Length(name, kind, id string) { p.id(kind, Loc{"path", name}, id, true) }
-
-// Repr shows a value the way Python's repr does; keys of objects are sorted.
-func Repr(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "None"
-	case bool:
-		return strings.ToUpper(strconv.FormatBool(v)[:1]) + strconv.FormatBool(v)[1:]
-	case string:
-		quote := "'"
-		if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
-			quote = `"`
-		}
-		return quote + strings.NewReplacer(`\`, `\\`, quote, `\`+quote, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(v) + quote
-	case []byte:
-		return "b" + Repr(string(v))
-	case []any:
-		parts := make([]string, len(v))
-		for i, e := range v {
-			parts[i] = Repr(e)
-		}
-		return "[" + strings.Join(parts, ", ") + "]"
-	case map[string]any:
-		parts := make([]string, 0, len(v))
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			parts = append(parts, Repr(k)+": "+Repr(v[k]))
-		}
-		return "{" + strings.Join(parts, ", ") + "}"
-	}
-	return fmt.Sprint(v)
-}

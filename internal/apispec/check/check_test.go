@@ -72,12 +72,3 @@ func TestEverySchema(t *testing.T) {
 		assert.Contains(t, apispec.Schemas(), name[:i], name)
 	}
 }
-
-func TestRepr(t *testing.T) {
-	t.Parallel()
-	for want, v := range map[string]any{
-		"None": nil, "True": true, `'a"b'`: `a"b`, `"it's"`: "it's", `'\n'`: "\n", "[1, 'x']": []any{json.Number("1"), "x"}, "{'a': {}}": map[string]any{"a": map[string]any{}},
-	} {
-		assert.Equal(t, want, Repr(v))
-	}
-}
