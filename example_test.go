@@ -4,6 +4,7 @@ package letta_test
 // where they are compiled: TestPages compares. The examples of turns are in example_turns_test.go.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -253,11 +254,59 @@ func ExampleAgentService_UpdateAll() {
 	ctx := context.Background()
 
 	result, err := client.Agents.UpdateAll(ctx, letta.Tags("team_a"), &letta.AgentUpdateParams{
-		Model: letta.Some("anthropic/claude-3-5-haiku-20241022"),
+		Model: letta.Some("openai/gpt-4.1"),
 	}, letta.ForEachOptions{Concurrency: 4})
 
 	fmt.Println(result.Done, len(result.Failures), err)
 	// Output: 1 0 <nil>
+}
+
+func ExampleAgentService_DeleteWithBlocks() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	deleted, err := client.Agents.DeleteWithBlocks(ctx, agent.ID) // Delete would leave what the agent knows about its user
+
+	fmt.Println(len(deleted.Deleted), len(deleted.Shared), err)
+	// Output: 1 0 <nil>
+}
+
+func ExampleAgentService_SetSecrets() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	agent, err := client.Agents.SetSecrets(ctx, agent.ID, map[string]string{"CALENDAR_TOKEN": "abc"}) // keeps the others
+
+	fmt.Println(len(agent.Secrets), err)
+	// Output: 1 <nil>
+}
+
+func ExampleAgentService_ExportFileTo() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	var file bytes.Buffer // or an *os.File: it is written as it comes
+	if err := client.Agents.ExportFileTo(ctx, agent.ID, &file, nil); err != nil {
+		log.Fatal(err)
+	}
+	imported, err := client.Agents.ImportFile(ctx, &letta.AgentImportFileParams{File: &file})
+
+	fmt.Println(len(imported.AgentIDs), err)
+	// Output: 1 <nil>
+}
+
+func ExampleAgentService_Usage() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	usage, err := client.Agents.Usage(ctx, agent.ID, &letta.UsageParams{StartDate: time.Now().AddDate(0, -1, 0)})
+
+	fmt.Println(usage.TotalTokens, err)
+	// Output: 0 <nil>
 }
 
 func ExampleAgentBlockService_Update() {

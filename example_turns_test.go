@@ -272,8 +272,8 @@ type chat interface {
 	Stream(ctx context.Context, id letta.AgentID, params *letta.AgentMessageCreateParams, opts ...letta.RequestOption) (*letta.MessageStream, error)
 }
 
-// answer is what the handler does.
-func answer(ctx context.Context, w io.Writer, messages chat, id letta.AgentID, text string) error {
+// showAnswer is what the handler does.
+func showAnswer(ctx context.Context, w io.Writer, messages chat, id letta.AgentID, text string) error {
 	stream, err := messages.Stream(ctx, id, &letta.AgentMessageCreateParams{Messages: []letta.MessageInput{letta.UserText(text)}})
 	if err != nil {
 		return err
@@ -302,7 +302,7 @@ func (s scripted) Stream(context.Context, letta.AgentID, *letta.AgentMessageCrea
 
 func ExampleNewMessageStream() {
 	var page strings.Builder
-	err := answer(context.Background(), &page, scripted{
+	err := showAnswer(context.Background(), &page, scripted{
 		turn: &letta.Turn{Messages: letta.Messages{&letta.AssistantMessage{Content: letta.Content{Text: "Half an ans"}}}},
 		err:  &letta.StreamError{Err: letta.ErrStreamTruncated},
 	}, "agent-1", "hello")
