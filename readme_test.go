@@ -3,6 +3,8 @@ package letta_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -160,4 +162,60 @@ func TestLinks(t *testing.T) {
 			assert.NoError(t, err, "%s links to %s", file, to[1])
 		}
 	}
+}
+
+// TestErrorTable holds the table in docs/errors-and-retries.md to the package: it has every kind of error, with the status
+// that HTTPStatus gives.
+func TestErrorTable(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	declared := map[string]bool{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, name := range regexp.MustCompile(`(?m)^(?:var |\t)(Err[A-Z]\w*) +=`).FindAllStringSubmatch(string(source), -1) {
+			declared[name[1]] = true
+		}
+	}
+	require.Greater(t, len(declared), 20)
+	as := map[string]error{
+		"ErrInvalidArgument": letta.ErrInvalidArgument, "ErrInvalidTags": letta.ErrInvalidTags, "ErrInvalidApprovals": letta.ErrInvalidApprovals,
+		"ErrNotSent":         letta.ErrNotSent,
+		"ErrBadRequest":      &letta.APIError{StatusCode: 400},
+		"ErrValidation":      &letta.APIError{StatusCode: 422},
+		"ErrUnauthorized":    &letta.APIError{StatusCode: 401},
+		"ErrForbidden":       &letta.APIError{StatusCode: 403},
+		"ErrNotFound":        &letta.APIError{StatusCode: 404},
+		"ErrConflict":        &letta.APIError{StatusCode: 409},
+		"ErrRateLimited":     &letta.APIError{StatusCode: 429},
+		"ErrServer":          &letta.APIError{StatusCode: 500},
+		"ErrRetired":         &letta.APIError{StatusCode: 410},
+		"ErrQuota":           &letta.APIError{StatusCode: 402},
+		"ErrProvider":        &letta.APIError{StatusCode: 401, Type: "llm_authentication"},
+		"ErrBusy":            &letta.APIError{StatusCode: 409, RunID: "run-1"},
+		"ErrPendingApproval": &letta.APIError{StatusCode: 409, Code: "PENDING_APPROVAL"},
+		"ErrNothingPending":  letta.ErrNothingPending,
+		"ErrNoActiveRun":     &letta.APIError{StatusCode: 409, Code: "NO_ACTIVE_RUNS_TO_CANCEL"},
+		"ErrStreamTruncated": &letta.StreamError{Err: letta.ErrStreamTruncated},
+		"ErrStreamIdle":      &letta.StreamError{Err: letta.ErrStreamIdle},
+		"ErrStreamGap":       &letta.StreamError{Err: letta.ErrStreamGap},
+		"ErrStreamClosed":    &letta.StreamError{Err: letta.ErrStreamClosed},
+		"ErrNotResumable":    &letta.StreamError{Err: errors.Join(letta.ErrStreamTruncated, letta.ErrNotResumable)},
+		"ErrEventTooLarge":   &letta.StreamError{Err: letta.ErrEventTooLarge},
+		"ErrTooManyRounds":   letta.ErrTooManyRounds,
+		"ErrPageLoop":        letta.ErrPageLoop,
+	}
+	page := pages(t)["docs/errors-and-retries.md"]
+	rows := regexp.MustCompile("(?m)^\\| `(Err\\w+)` \\|.*\\| (\\d+) \\|$").FindAllStringSubmatch(page, -1)
+	for _, row := range rows {
+		name := row[1]
+		assert.True(t, declared[name], name)
+		delete(declared, name)
+		require.Error(t, as[name], name)
+		assert.Equal(t, row[2], fmt.Sprint(letta.HTTPStatus(as[name])), name)
+	}
+	assert.Empty(t, declared, "not in the table")
 }
