@@ -300,7 +300,7 @@ func (s scripted) Stream(context.Context, letta.AgentID, *letta.AgentMessageCrea
 	return letta.NewMessageStream(s.turn, s.err), nil
 }
 
-func ExampleNewMessageStream() {
+func ExampleNewMessageStream_interface() {
 	var page strings.Builder
 	err := showAnswer(context.Background(), &page, scripted{
 		turn: &letta.Turn{Messages: letta.Messages{&letta.AssistantMessage{Content: letta.Content{Text: "Half an ans"}}}},
