@@ -109,13 +109,14 @@ func (s *AgentService) ListAll(ctx context.Context, params *AgentListParams, opt
 		func(p *AgentListParams, a *AgentState) string { p.After = a.ID; return string(a.ID) })
 }
 
-// Delete removes an agent with its messages.
+// Delete removes an agent and its messages. Its memory blocks stay on the server, and they may hold what the agent knows about
+// its user: DeleteWithBlocks removes those that no other agent has.
 func (s *AgentService) Delete(ctx context.Context, id AgentID, opts ...RequestOption) error {
 	return s.core.send(ctx, request{op: Operation{"agents.delete", http.MethodDelete, "/v1/agents/{agent_id}"}, ids: []any{id}}, nil, opts)
 }
 
-// Count counts the agents that List would find with the filters of params; nil counts all. A server without that
-// endpoint (Letta Cloud does not document it) is asked for the list instead.
+// Count counts the agents that List would find with the filters of params; nil counts all. If the server has no such
+// operation, which Letta Cloud does not document, Count walks over the list.
 func (s *AgentService) Count(ctx context.Context, params *AgentListParams, opts ...RequestOption) (int, error) {
 	p := copyOf(params)
 	if p.Limit < 0 {
@@ -210,7 +211,7 @@ func (v *AgentImportFileParams) fields() (map[string]string, error) {
 	return fields, err
 }
 
-// Recompile compiles the system prompt of an agent anew, from its current memory, and returns it.
+// Recompile rebuilds the agent's system prompt from its current memory, and returns it.
 func (s *AgentService) Recompile(ctx context.Context, id AgentID, params *AgentRecompileParams, opts ...RequestOption) (string, error) {
 	return do[string](ctx, s.core, request{op: Operation{"agents.recompile", http.MethodPost, "/v1/agents/{agent_id}/recompile"}, ids: []any{id}, query: params}, opts)
 }
@@ -292,9 +293,9 @@ type AgentState struct {
 	AgentType AgentType `json:"agent_type"`
 	// Blocks is nil unless loaded: see AgentIncludeBlocks. The same holds for every field that an AgentInclude names.
 	Blocks []Block `json:"blocks,omitzero"`
-	// Deprecated: by Letta, in favour of Model and ModelSettings.
+	// Deprecated: use Model and ModelSettings.
 	LLMConfig LLMConfig `json:"llm_config"`
-	// Deprecated: by Letta, in favour of Blocks.
+	// Deprecated: use Blocks.
 	Memory Memory `json:"memory"`
 	Name   string `json:"name"`
 	// Sources are the folders of the agent.
@@ -312,13 +313,13 @@ type AgentState struct {
 	DeploymentID       string              `json:"deployment_id,omitzero"`
 	Description        string              `json:"description,omitzero"`
 	Embedding          string              `json:"embedding,omitzero"`
-	// Deprecated: by Letta, in favour of Embedding.
+	// Deprecated: use Embedding.
 	EmbeddingConfig *EmbeddingConfig `json:"embedding_config,omitzero"`
 	EnableSleeptime bool             `json:"enable_sleeptime,omitzero"`
 	EntityID        string           `json:"entity_id,omitzero"`
 	Hidden          bool             `json:"hidden,omitzero"`
 	Identities      []Identity       `json:"identities,omitzero"`
-	// Deprecated: by Letta, in favour of Identities.
+	// Deprecated: use Identities.
 	IdentityIDs            []IdentityID   `json:"identity_ids,omitzero"`
 	LastRunCompletion      time.Time      `json:"last_run_completion,omitzero"`
 	LastRunDurationMS      int            `json:"last_run_duration_ms,omitzero"`
@@ -331,7 +332,7 @@ type AgentState struct {
 	Metadata               map[string]any `json:"metadata,omitzero"`
 	Model                  string         `json:"model,omitzero"`
 	ModelSettings          ModelSettings  `json:"model_settings,omitzero"`
-	// Deprecated: by Letta, in favour of ManagedGroup.
+	// Deprecated: use ManagedGroup.
 	MultiAgentGroup            *Group                     `json:"multi_agent_group,omitzero"`
 	PendingApproval            *ApprovalRequestMessage    `json:"pending_approval,omitzero"`
 	PerFileViewWindowCharLimit int                        `json:"per_file_view_window_char_limit,omitzero"`
@@ -340,7 +341,7 @@ type AgentState struct {
 	Secrets                    []AgentEnvironmentVariable `json:"secrets,omitzero"`
 	TemplateID                 TemplateID                 `json:"template_id,omitzero"`
 	Timezone                   string                     `json:"timezone,omitzero"`
-	// Deprecated: by Letta, in favour of Secrets.
+	// Deprecated: use Secrets.
 	ToolExecEnvironmentVariables []AgentEnvironmentVariable `json:"tool_exec_environment_variables,omitzero"`
 	ToolRules                    ToolRules                  `json:"tool_rules,omitzero"`
 	UpdatedAt                    time.Time                  `json:"updated_at,omitzero"`
@@ -358,7 +359,7 @@ func (v *AgentState) withoutMethods() any {
 type AgentCreateParams struct {
 	// AgentType is letta_v1_agent when left out.
 	AgentType AgentType `json:"agent_type,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out; nothing replaces it.
 	BaseTemplateID     string              `json:"base_template_id,omitzero"`
 	BlockIDs           []BlockID           `json:"block_ids,omitzero"`
 	CompactionSettings *CompactionSettings `json:"compaction_settings,omitzero"`
@@ -367,72 +368,72 @@ type AgentCreateParams struct {
 	Description        string `json:"description,omitzero"`
 	// Embedding is a handle, provider/model-name; optional.
 	Embedding string `json:"embedding,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out; nothing replaces it.
 	EmbeddingChunkSize int `json:"embedding_chunk_size,omitzero"`
-	// Deprecated: by Letta, in favour of Embedding.
+	// Deprecated: use Embedding.
 	EmbeddingConfig *EmbeddingConfig `json:"embedding_config,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	EnableReasoner  Opt[bool]  `json:"enable_reasoner,omitzero"`
 	EnableSleeptime bool       `json:"enable_sleeptime,omitzero"`
 	FolderIDs       []FolderID `json:"folder_ids,omitzero"`
-	// Deprecated: by Letta, in favour of templates.
+	// Deprecated: use Templates.Agents.Create.
 	FromTemplate string `json:"from_template,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out; nothing replaces it.
 	Hidden               bool         `json:"hidden,omitzero"`
 	IdentityIDs          []IdentityID `json:"identity_ids,omitzero"`
 	IncludeBaseToolRules Opt[bool]    `json:"include_base_tool_rules,omitzero"`
 	// IncludeBaseTools is true when left out.
 	IncludeBaseTools Opt[bool] `json:"include_base_tools,omitzero"`
-	// Deprecated: by Letta, in favour of FolderIDs.
+	// Deprecated: use FolderIDs.
 	IncludeDefaultSource   bool            `json:"include_default_source,omitzero"`
 	InitialMessageSequence []MessageCreate `json:"initial_message_sequence,omitzero"`
-	// Deprecated: by Letta, in favour of Model and ModelSettings.
+	// Deprecated: use Model and ModelSettings.
 	LLMConfig    *LLMConfig `json:"llm_config,omitzero"`
 	MaxFilesOpen int        `json:"max_files_open,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	MaxReasoningTokens int `json:"max_reasoning_tokens,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	MaxTokens    int           `json:"max_tokens,omitzero"`
 	MemoryBlocks []CreateBlock `json:"memory_blocks,omitzero"`
-	// Deprecated: by Letta, in favour of templates.
+	// Deprecated: use Templates.Agents.Create.
 	MemoryVariables        map[string]string `json:"memory_variables,omitzero"`
 	MessageBufferAutoclear bool              `json:"message_buffer_autoclear,omitzero"`
 	Metadata               map[string]any    `json:"metadata,omitzero"`
 	// Model is a handle, provider/model-name; client.Models.List names those of the server.
 	Model string `json:"model,omitzero"`
-	// LLM is what servers 0.6.5 to 0.6.12 call Model, and what the multi-user guide's curl example shows. Later
+	// LLM is what Letta 0.6.5 to 0.6.12 call Model, and what the multi-user guide's curl example shows. Later
 	// servers drop it silently.
 	//
-	// Deprecated: by Letta, in favour of Model.
+	// Deprecated: use Model, unless the server is that old.
 	LLM           string        `json:"llm,omitzero"`
 	ModelSettings ModelSettings `json:"model_settings,omitzero"`
-	// Name is generated when left out. Letters, digits, space, _ - and ' only: 0.16.8 answers 500 to others.
+	// Name is generated when left out. Letters, digits, space, _ - and ' only: Letta 0.16.8 answers 500 to others.
 	Name string `json:"name,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	ParallelToolCalls          Opt[bool] `json:"parallel_tool_calls,omitzero"`
 	PerFileViewWindowCharLimit int       `json:"per_file_view_window_char_limit,omitzero"`
-	// Deprecated: by Letta, in favour of WithProject.
+	// Deprecated: use WithProject.
 	Project string `json:"project,omitzero"`
-	// Deprecated: by Letta, in favour of WithProjectID.
+	// Deprecated: use WithProjectID.
 	ProjectID string `json:"project_id,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	Reasoning Opt[bool] `json:"reasoning,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	ResponseFormat ResponseFormat `json:"response_format,omitzero"`
 	// Secrets are the environment variables of the agent's tools.
 	Secrets map[string]string `json:"secrets,omitzero"`
-	// Deprecated: by Letta, in favour of FolderIDs.
+	// Deprecated: use FolderIDs.
 	SourceIDs []FolderID `json:"source_ids,omitzero"`
 	// System replaces the default prompt of the agent type.
 	System Opt[string] `json:"system,omitzero"`
 	// Tags to find the agent by, such as the id of its user. They are no security boundary.
 	Tags []string `json:"tags,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out; nothing replaces it.
 	Template bool `json:"template,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out; nothing replaces it.
 	TemplateID TemplateID `json:"template_id,omitzero"`
 	Timezone   string     `json:"timezone,omitzero"`
-	// Deprecated: by Letta, in favour of Secrets.
+	// Deprecated: use Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
 	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
@@ -464,10 +465,10 @@ type AgentUpdateParams struct {
 	LastRunCompletion  Opt[time.Time]          `json:"last_run_completion,omitzero"`
 	LastRunDurationMS  Opt[int]                `json:"last_run_duration_ms,omitzero"`
 	LastStopReason     Opt[StopReason]         `json:"last_stop_reason,omitzero"`
-	// Deprecated: by Letta, in favour of Model and ModelSettings.
+	// Deprecated: use Model and ModelSettings.
 	LLMConfig    Opt[LLMConfig] `json:"llm_config,omitzero"`
 	MaxFilesOpen Opt[int]       `json:"max_files_open,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	MaxTokens              Opt[int]           `json:"max_tokens,omitzero"`
 	MessageBufferAutoclear Opt[bool]          `json:"message_buffer_autoclear,omitzero"`
 	MessageIDs             []MessageID        `json:"message_ids,omitzero"`
@@ -475,24 +476,24 @@ type AgentUpdateParams struct {
 	Model                  Opt[string]        `json:"model,omitzero"`
 	ModelSettings          Opt[ModelSettings] `json:"model_settings,omitzero"`
 	Name                   Opt[string]        `json:"name,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	ParallelToolCalls          Opt[bool]   `json:"parallel_tool_calls,omitzero"`
 	PerFileViewWindowCharLimit Opt[int]    `json:"per_file_view_window_char_limit,omitzero"`
 	ProjectID                  Opt[string] `json:"project_id,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	Reasoning Opt[bool] `json:"reasoning,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings.
 	ResponseFormat Opt[ResponseFormat] `json:"response_format,omitzero"`
 	// Secrets replaces the whole set.
 	Secrets map[string]string `json:"secrets,omitzero"`
-	// Deprecated: by Letta, in favour of FolderIDs.
+	// Deprecated: use FolderIDs.
 	SourceIDs []FolderID  `json:"source_ids,omitzero"`
 	System    Opt[string] `json:"system,omitzero"`
 	// Tags replaces all tags; an empty slice removes them. To change some, use AddTags and RemoveTags.
 	Tags       []string        `json:"tags,omitzero"`
 	TemplateID Opt[TemplateID] `json:"template_id,omitzero"`
 	Timezone   Opt[string]     `json:"timezone,omitzero"`
-	// Deprecated: by Letta, in favour of Secrets.
+	// Deprecated: use Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
 	ToolRules                    ToolRules         `json:"tool_rules,omitzero"`
@@ -577,7 +578,7 @@ type Memory struct {
 	AgentType  AgentType   `json:"agent_type,omitzero"`
 	FileBlocks []FileBlock `json:"file_blocks,omitzero"`
 	GitEnabled bool        `json:"git_enabled"`
-	// Deprecated: by Letta.
+	// Deprecated: use AgentState.System.
 	PromptTemplate string `json:"prompt_template"`
 }
 
@@ -585,7 +586,7 @@ type Memory struct {
 type FileBlock struct {
 	FileID FileID `json:"file_id"`
 	IsOpen bool   `json:"is_open"`
-	// Deprecated: by Letta, in favour of FolderID.
+	// Deprecated: use FolderID.
 	SourceID        FolderID  `json:"source_id"`
 	Value           string    `json:"value"`
 	ID              string    `json:"id"`

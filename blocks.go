@@ -47,15 +47,15 @@ func (s *BlockService) Delete(ctx context.Context, id BlockID, opts ...RequestOp
 type Block struct {
 	ID    BlockID `json:"id"`
 	Value string  `json:"value"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	BaseTemplateID string `json:"base_template_id,omitzero"`
 	CreatedByID    string `json:"created_by_id,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	DeploymentID string `json:"deployment_id,omitzero"`
 	Description  string `json:"description,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	EntityID string `json:"entity_id,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	Hidden          bool   `json:"hidden,omitzero"`
 	IsTemplate      bool   `json:"is_template"`
 	Label           string `json:"label,omitzero"`
@@ -63,15 +63,15 @@ type Block struct {
 	// Limit is the most characters that Value may hold.
 	Limit    int            `json:"limit"`
 	Metadata map[string]any `json:"metadata,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	PreserveOnMigration bool   `json:"preserve_on_migration,omitzero"`
 	ProjectID           string `json:"project_id,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	ReadOnly bool     `json:"read_only"`
 	Tags     []string `json:"tags,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	TemplateID TemplateID `json:"template_id,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	TemplateName string `json:"template_name,omitzero"`
 }
 
@@ -96,7 +96,7 @@ type BlockCreateParams struct {
 	TemplateName        string         `json:"template_name,omitzero"`
 }
 
-// CreateBlock is Letta's word for a block that is made together with its agent.
+// CreateBlock is a block that is made together with its agent.
 type CreateBlock = BlockCreateParams
 
 // BlockUpdateParams are the fields to change.

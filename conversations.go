@@ -49,7 +49,7 @@ func (s *ConversationService) List(ctx context.Context, params *ConversationList
 	return do[[]*Conversation](ctx, s.core, request{op: Operation{"conversations.list", http.MethodGet, "/v1/conversations/"}, query: params}, opts)
 }
 
-// ListAll walks over all conversations, page by page. 0.16.8 leaves out conversations that were created in the same
+// ListAll walks over all conversations, page by page. Letta 0.16.8 leaves out conversations that were created in the same
 // microsecond as the last of a page.
 func (s *ConversationService) ListAll(ctx context.Context, params *ConversationListParams, opts ...RequestOption) iter.Seq2[*Conversation, error] {
 	return pages("conversations.list_all", params, func(p *ConversationListParams) ([]*Conversation, error) { return s.List(ctx, p, opts...) },
@@ -61,8 +61,8 @@ func (s *ConversationService) Delete(ctx context.Context, id ConversationID, opt
 	return s.core.send(ctx, request{op: Operation{"conversations.delete", http.MethodDelete, "/v1/conversations/{conversation_id}"}, ids: []any{id}}, nil, opts)
 }
 
-// Cancel stops the runs of the conversation; the answer maps run ids to what became of them. A cancelled turn leaves no
-// messages. ErrNoActiveRun if there is nothing to stop.
+// Cancel cancels the runs of the conversation; the answer maps run ids to what became of them. A cancelled turn leaves no
+// messages. The error is ErrNoActiveRun if there is nothing to cancel.
 func (s *ConversationService) Cancel(ctx context.Context, id ConversationID, params *ConversationCancelParams, opts ...RequestOption) (map[string]any, error) {
 	p := copyOf(params)
 	if err := checkDefault("conversations.cancel", id, p.AgentID); err != nil {
@@ -80,7 +80,7 @@ func (s *ConversationService) Fork(ctx context.Context, id ConversationID, param
 	return do[*Conversation](ctx, s.core, request{op: Operation{"conversations.fork", http.MethodPost, "/v1/conversations/{conversation_id}/fork"}, ids: []any{id}, query: &p}, opts)
 }
 
-// Recompile compiles the system prompt of the conversation anew, from the agent's current memory, and returns it.
+// Recompile rebuilds the conversation's system prompt from the agent's current memory, and returns it.
 func (s *ConversationService) Recompile(ctx context.Context, id ConversationID, params *ConversationRecompileParams, opts ...RequestOption) (string, error) {
 	p := copyOf(params)
 	if err := checkDefault("conversations.recompile", id, p.AgentID); err != nil {
@@ -121,7 +121,7 @@ func (v *Conversation) withoutMethods() any {
 	return (*fields)(v)
 }
 
-// ConversationCreateParams describe a new conversation. AgentID is required. 0.16.8 ignores ContextWindowLimit,
+// ConversationCreateParams describe a new conversation. AgentID is required. Letta 0.16.8 ignores ContextWindowLimit,
 // Description and Hidden.
 type ConversationCreateParams struct {
 	AgentID AgentID `json:"-" url:"agent_id" letta:"required"`
@@ -143,7 +143,7 @@ func (v *ConversationCreateParams) withoutMethods() any {
 	return (*fields)(v)
 }
 
-// ConversationUpdateParams are the fields to change. 0.16.8 ignores null, and Archived, ContextWindowLimit and
+// ConversationUpdateParams are the fields to change. Letta 0.16.8 ignores null, and Archived, ContextWindowLimit and
 // Description.
 type ConversationUpdateParams struct {
 	Archived           Opt[bool]          `json:"archived,omitzero"`
@@ -159,7 +159,7 @@ type ConversationUpdateParams struct {
 type ConversationListParams struct {
 	After   ConversationID `url:"after,omitempty"`
 	AgentID AgentID        `url:"agent_id,omitempty"`
-	// ArchiveStatus is unarchived, archived or all; 0.16.8 ignores it.
+	// ArchiveStatus is unarchived, archived or all; Letta 0.16.8 ignores it.
 	ArchiveStatus ArchiveStatus `url:"archive_status,omitempty"`
 	// Limit is the length of a page; the server's default is 50.
 	Limit int   `url:"limit,omitempty"`
@@ -189,7 +189,7 @@ type ConversationForkParams struct {
 	// AgentID is for the conversation "default".
 	AgentID AgentID `url:"agent_id,omitempty"`
 	Hidden  bool    `url:"hidden,omitempty"`
-	// MessageID is the last message to take; 0.16.8 takes all.
+	// MessageID is the last message to take; Letta 0.16.8 takes all.
 	MessageID MessageID `url:"message_id,omitempty"`
 }
 
@@ -198,6 +198,6 @@ type ConversationRecompileParams struct {
 	// AgentID is for the conversation "default".
 	AgentID            AgentID             `json:"agent_id,omitzero"`
 	CompactionSettings *CompactionSettings `json:"compaction_settings,omitzero"`
-	// DryRun keeps the prompt that there is.
+	// DryRun returns the new prompt and keeps the old one.
 	DryRun bool `json:"-" url:"dry_run"`
 }

@@ -1,27 +1,40 @@
 package letta_test
 
-// The code blocks of README.md stand here, where they are compiled, and most of them run. TestReadme compares.
+// The examples of this package, each at the method that it shows. The code blocks of README.md and of docs stand here too,
+// where they are compiled: TestPages compares. The examples of turns are in example_turns_test.go.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"strings"
-	"testing"
 	"time"
 
 	"github.com/letta-go/letta"
 	"github.com/letta-go/letta/lettatest"
 )
 
-func newTestClient() (*letta.Client, func()) {
+// newTestClient makes a client of an embedded server.
+func newTestClient() (client *letta.Client, stop func()) {
 	server := lettatest.Start()
 	return server.Client(), server.Close
+}
+
+// newTestAgent makes an agent, too.
+func newTestAgent(tags ...string) (client *letta.Client, agent *letta.AgentState, stop func()) {
+	client, stop = newTestClient()
+	agent, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{
+		Model:        "openai/gpt-4o-mini",
+		MemoryBlocks: []letta.CreateBlock{{Label: "human", Value: "Likes tea."}},
+		Tags:         tags,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return client, agent, stop
 }
 
 func Example() {
@@ -39,25 +52,66 @@ func Example() {
 	}
 	fmt.Println(ensured.Agent.Tags, ensured.Created)
 
-	// In a web handler: the agent of user_1, a *letta.AgentState, or ErrNotFound.
+	// In a web handler: the agent of user_1, or ErrNotFound.
 	agent, err := client.Agents.Find(ctx, []string{"user_1"})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// Or all agents with the tag, newest first.
-	agents, err := client.Agents.List(ctx, letta.Tags("user_1"))
+	turn, err := client.Agents.Messages.Create(ctx, agent.ID, &letta.AgentMessageCreateParams{
+		Messages: []letta.MessageInput{letta.UserText("hello")},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(agents[0].ID == agent.ID)
+	fmt.Println(turn.Text())
 
 	// Output:
 	// [user_1] true
-	// true
+	// You said: hello
 }
 
-func Example_guide() {
+func ExampleNewClient() {
+	// Letta Cloud: the key from LETTA_API_KEY, or from code.
+	cloud, err := letta.NewClient(letta.WithAPIKey("sk-let-..."))
+
+	// A server of your own, without and with a password.
+	local, err2 := letta.NewClient(letta.WithBaseURL("http://localhost:8283"))
+	remote, err3 := letta.NewClient(letta.WithBaseURL("https://letta.example.com"), letta.WithPassword("secret"))
+
+	fmt.Println(cloud != nil, local != nil, remote != nil, err, err2, err3)
+	// Output: true true true <nil> <nil> <nil>
+}
+
+func ExampleNewClient_options() {
+	client, err := letta.NewClient(
+		letta.WithBaseURL("http://localhost:8283"),
+		letta.WithHTTPClient(&http.Client{Transport: http.DefaultTransport}), // copied, never changed
+		letta.WithLogger(slog.Default()),                                     // metadata only: no key, body, query or tag
+		letta.WithTimeout(10*time.Second),                                    // every call
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var response letta.Response
+	_, err = client.Agents.List(context.Background(), nil, letta.WithTimeout(time.Millisecond), letta.WithResponse(&response)) // this call
+
+	fmt.Println(err)
+}
+
+func ExampleClient_Do() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+
+	var count int
+	err := client.Do(ctx, http.MethodGet, "/v1/blocks/count", nil, &count)
+
+	fmt.Println(count, err)
+	// Output: 0 <nil>
+}
+
+func ExampleAgentService_Create() {
 	client, stop := newTestClient()
 	defer stop()
 	ctx := context.Background()
@@ -74,66 +128,117 @@ func Example_guide() {
 	// Output: [user_1] <nil>
 }
 
-func Example_clients() {
-	// Letta Cloud: the key from LETTA_API_KEY, or from code.
-	cloud, err := letta.NewClient(letta.WithAPIKey("sk-let-..."))
-
-	// A server of your own, without and with a password.
-	local, err2 := letta.NewClient(letta.WithBaseURL("http://localhost:8283"))
-	remote, err3 := letta.NewClient(letta.WithBaseURL("https://letta.example.com"), letta.WithPassword("secret"))
-
-	fmt.Println(cloud != nil, local != nil, remote != nil, err, err2, err3)
-	// Output: true true true <nil> <nil> <nil>
-}
-
-func Example_options() {
-	client, err := letta.NewClient(
-		letta.WithBaseURL("http://localhost:8283"),
-		letta.WithHTTPClient(&http.Client{Transport: http.DefaultTransport}), // copied, never changed
-		letta.WithLogger(slog.Default()),                                     // metadata only: no key, body, query or tag
-		letta.WithTimeout(10*time.Second),                                    // all calls ...
-	)
-	if err != nil {
-		log.Fatal(err)
-	}
-	var response letta.Response
-	_, err = client.Agents.List(context.Background(), nil, letta.WithTimeout(time.Millisecond), letta.WithResponse(&response)) // ... or one
-	fmt.Println(err)
-}
-
-func Example_tags() {
+func ExampleAgentService_Ensure() {
 	client, stop := newTestClient()
 	defer stop()
 	ctx := context.Background()
-	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"user_1"}})
+
+	// An older agent wins. If this call made a younger one in the same moment, it deletes that again.
+	ensured, err := client.Agents.Ensure(ctx, []string{"user_1"}, &letta.AgentCreateParams{
+		Model: "openai/gpt-4o-mini",
+	}, letta.WithDeleteOwnDuplicate())
+
+	fmt.Println(ensured.Created, len(ensured.Duplicates), err)
+	// Output: true 0 <nil>
+}
+
+func ExampleAgentService_Find() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+
+	_, err := client.Agents.Find(ctx, []string{"user_1"})
+	if errors.Is(err, letta.ErrNotFound) {
+		fmt.Println("has not signed up")
+	}
+	// Output: has not signed up
+}
+
+func ExampleAgentService_List() {
+	client, _, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	agents, err := client.Agents.List(ctx, letta.Tags("user_1"))
+
+	fmt.Println(len(agents), err)
+	// Output: 1 <nil>
+}
+
+func ExampleAgentService_ListAll() {
+	client, _, stop := newTestAgent("user_1", "plan:pro")
+	defer stop()
+	ctx := context.Background()
+
+	for agent, err := range client.Agents.ListAll(ctx, letta.AllTags("user_1", "plan:pro")) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(agent.Tags)
+	}
+	// Output: [user_1 plan:pro]
+}
+
+func ExampleAgentService_AddTags() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	agent, err := client.Agents.AddTags(ctx, agent.ID, []string{"plan:pro"}) // keeps user_1
+
+	fmt.Println(agent.Tags, err)
+	// Output: [user_1 plan:pro] <nil>
+}
+
+func ExampleAgentService_RemoveTags() {
+	client, agent, stop := newTestAgent("user_1", "plan:pro")
+	defer stop()
+	ctx := context.Background()
+
+	agent, err := client.Agents.RemoveTags(ctx, agent.ID, []string{"plan:pro"}) // keeps user_1
+
+	fmt.Println(agent.Tags, err)
+	// Output: [user_1] <nil>
+}
+
+func ExampleAgentService_Count() {
+	client, _, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	exists, err := client.Agents.Exists(ctx, letta.Tags("user_1"))
 	if err != nil {
 		log.Fatal(err)
 	}
-
-	agent, err = client.Agents.AddTags(ctx, agent.ID, []string{"plan:pro"})    // keeps the others
-	agent, err = client.Agents.RemoveTags(ctx, agent.ID, []string{"plan:pro"}) // keeps the others
-	exists, err := client.Agents.Exists(ctx, letta.Tags("user_1"))
-	count, err := client.Agents.Count(ctx, &letta.AgentListParams{Tags: []string{"user_1", "plan:pro"}, MatchAllTags: true})
-	for agent, err := range client.Agents.ListAll(ctx, letta.Tags("user_1")) { // every page
-		fmt.Println(agent.Tags, err)
-	}
+	count, err := client.Agents.Count(ctx, letta.AllTags("user_1", "plan:pro"))
 
 	fmt.Println(exists, count, err)
-	// Output:
-	// [user_1] <nil>
-	// true 0 <nil>
+	// Output: true 0 <nil>
 }
 
-func Example_update() {
-	client, stop := newTestClient()
+func ExampleAgentService_Retrieve() {
+	client, agent, stop := newTestAgent("user_1")
 	defer stop()
 	ctx := context.Background()
-	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"user_1"}})
+
+	bare, err := client.Agents.Retrieve(ctx, agent.ID, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
+	full, err := client.Agents.Retrieve(ctx, agent.ID, &letta.AgentRetrieveParams{
+		Include: []letta.AgentInclude{letta.AgentIncludeTags, letta.AgentIncludeBlocks},
+	})
 
-	agent, err = client.Agents.Update(ctx, agent.ID, &letta.AgentUpdateParams{
+	fmt.Println(bare.Tags == nil, full.Tags, len(full.Blocks), err) // not loaded is nil
+	// Output: true [user_1] 1 <nil>
+}
+
+func ExampleAgentService_Update() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	agent, err := client.Agents.Update(ctx, agent.ID, &letta.AgentUpdateParams{
 		Name:        letta.Some("Ada"),    // sent, also when empty
 		Description: letta.Null[string](), // sent as null
 		// What is not set is not sent. Slices and maps: nil is not sent, empty clears.
@@ -143,7 +248,128 @@ func Example_update() {
 	// Output: Ada [user_1] <nil>
 }
 
-func Example_errors() {
+func ExampleAgentService_UpdateAll() {
+	client, _, stop := newTestAgent("team_a")
+	defer stop()
+	ctx := context.Background()
+
+	result, err := client.Agents.UpdateAll(ctx, letta.Tags("team_a"), &letta.AgentUpdateParams{
+		Model: letta.Some("openai/gpt-4.1"),
+	}, letta.ForEachOptions{Concurrency: 4})
+
+	fmt.Println(result.Done, len(result.Failures), err)
+	// Output: 1 0 <nil>
+}
+
+func ExampleAgentService_DeleteWithBlocks() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	deleted, err := client.Agents.DeleteWithBlocks(ctx, agent.ID) // Delete would leave what the agent knows about its user
+
+	fmt.Println(len(deleted.Deleted), len(deleted.Shared), err)
+	// Output: 1 0 <nil>
+}
+
+func ExampleAgentService_SetSecrets() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	agent, err := client.Agents.SetSecrets(ctx, agent.ID, map[string]string{"CALENDAR_TOKEN": "abc"}) // keeps the others
+
+	fmt.Println(len(agent.Secrets), err)
+	// Output: 1 <nil>
+}
+
+func ExampleAgentService_ExportFileTo() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	var file bytes.Buffer // or an *os.File: it is written as it comes
+	if err := client.Agents.ExportFileTo(ctx, agent.ID, &file, nil); err != nil {
+		log.Fatal(err)
+	}
+	imported, err := client.Agents.ImportFile(ctx, &letta.AgentImportFileParams{File: &file})
+
+	fmt.Println(len(imported.AgentIDs), err)
+	// Output: 1 <nil>
+}
+
+func ExampleAgentService_Usage() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	usage, err := client.Agents.Usage(ctx, agent.ID, &letta.UsageParams{StartDate: time.Now().AddDate(0, -1, 0)})
+
+	fmt.Println(usage.TotalTokens, err)
+	// Output: 0 <nil>
+}
+
+func ExampleAgentBlockService_Update() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	block, err := client.Agents.Blocks.Update(ctx, agent.ID, "human", &letta.BlockUpdateParams{
+		Value: letta.Some("Likes coffee now."),
+	})
+
+	fmt.Println(block.Value, err)
+	// Output: Likes coffee now. <nil>
+}
+
+func ExampleToolService_Ensure() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	// When the program starts: the tool, created or brought up to date.
+	tool, err := client.Tools.Ensure(ctx, "roll_dice", &letta.ToolCreateParams{
+		SourceCode: "def roll_dice() -> int:\n    \"\"\"Rolls a die.\"\"\"\n    import random\n    return random.randint(1, 6)\n",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = client.Agents.Tools.Attach(ctx, agent.ID, tool.ID)
+
+	fmt.Println(tool.Name, err)
+	// Output: roll_dice <nil>
+}
+
+func ExampleForEach() {
+	client, _, stop := newTestAgent("team_a")
+	defer stop()
+	ctx := context.Background()
+
+	agents := client.Agents.ListAll(ctx, letta.Tags("team_a"))
+	result, err := letta.ForEach(ctx, agents, letta.ForEachOptions{}, func(ctx context.Context, agent *letta.AgentState) error {
+		return client.Agents.Delete(ctx, agent.ID)
+	})
+
+	fmt.Println(result.Done, err)
+	// Output: 1 <nil>
+}
+
+func ExamplePage() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	ctx := context.Background()
+
+	last := letta.MessageID("") // from the browser; empty for the first page
+	messages, more, err := letta.Page(client.Agents.Messages.ListAll(ctx, agent.ID, &letta.AgentMessageListParams{
+		After:                     last,
+		IncludeReturnMessageTypes: []letta.MessageType{letta.MessageTypeUserMessage, letta.MessageTypeAssistantMessage},
+	}), 20)
+
+	fmt.Println(len(messages) <= 20, more, err)
+	// Output: true false <nil>
+}
+
+func ExampleAPIError() {
 	client, stop := newTestClient()
 	defer stop()
 	ctx := context.Background()
@@ -156,198 +382,50 @@ func Example_errors() {
 	case errors.Is(err, letta.ErrRateLimited) && errors.As(err, &apiErr):
 		fmt.Println("come back in", apiErr.RetryAfter)
 	case err != nil:
-		fmt.Println(err) // method, path, status, the server's words; never a key
+		fmt.Println(err) // operation, status, the server's words; never a key
 	}
 
 	// Output: no such agent
 }
 
-func Example_do() {
+func ExampleHTTPStatus() {
 	client, stop := newTestClient()
 	defer stop()
-	ctx := context.Background()
 
-	var count int
-	err := client.Do(ctx, http.MethodGet, "/v1/agents/count?tags=user_1", nil, &count)
-
-	fmt.Println(count, err)
-	// Output: 0 <nil>
-}
-
-func TestLettatestExample(t *testing.T) {
-	srv := lettatest.NewServer(t)
-	client := srv.Client()
-	srv.Fail(lettatest.Fault{Method: "POST", Path: "/v1/agents/", Status: 503, Times: 1})
-
-	_, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
-	if !errors.Is(err, letta.ErrServer) || len(srv.Requests()) != 1 { // what arrived: sent once
-		t.Fatal(err, len(srv.Requests()))
-	}
-
-	srv.Script(func(turn lettatest.Turn) lettatest.Reply { // what the model says; by default "You said: ..."
-		return lettatest.Reply{Text: strings.ToUpper(turn.Text)}
-	})
-	// On every turn: the streams of Stream and RunTools are cut after the ping and the first piece.
-	srv.Fail(lettatest.Fault{Path: "/v1/agents/*/messages", Stream: &lettatest.StreamFault{After: 2, Then: lettatest.StreamCut}})
-
-	agent, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := client.Agents.Messages.Stream(context.Background(), agent.ID, &letta.AgentMessageCreateParams{
-		Messages: []letta.MessageInput{letta.UserText("one two three")}, StreamTokens: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if turn, err := stream.Collect(); !errors.Is(err, letta.ErrStreamTruncated) || turn.Text() != "ONE" {
-		t.Fatal(turn.Text(), err)
-	}
-}
-
-func Example_messages() {
-	client, stop := newTestClient()
-	defer stop()
-	ctx := context.Background()
-	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
-	if err != nil {
-		log.Fatal(err)
-	}
-
-	response, err := client.Agents.Messages.Create(ctx, agent.ID, &letta.AgentMessageCreateParams{
-		Messages: []letta.MessageInput{letta.UserText("hello")},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(response.Text(), response.StopReason, response.Usage.TotalTokens)
-
-	// Output: You said: hello end_turn 15
-}
-
-func Example_stream() {
-	client, stop := newTestClient()
-	defer stop()
-	ctx := context.Background()
-	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
-	if err != nil {
-		log.Fatal(err)
-	}
-
-	stream, err := client.Agents.Messages.Stream(ctx, agent.ID, &letta.AgentMessageCreateParams{
-		Messages:     []letta.MessageInput{letta.UserText("hello")},
-		StreamTokens: true, // pieces of messages, as they come
-		Background:   true, // the turn survives a lost connection, and the stream resumes by itself
-	}, letta.WithTurnLock(), letta.WithCancelOnDone()) // turns of a user wait; one that is left is stopped
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer stream.Close()
-	for message, err := range stream.Messages() {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		agent, err := client.Agents.Find(r.Context(), []string{r.PathValue("user")})
 		if err != nil {
-			log.Fatal(err) // what came so far is not the whole answer
+			log.Print(err)
+			http.Error(w, "no agent today", letta.HTTPStatus(err))
+			return
 		}
-		if message, ok := message.(*letta.AssistantMessage); ok {
-			fmt.Print(message.Content)
-		}
+		fmt.Fprintln(w, agent.Name)
 	}
-	turn := stream.Result() // the whole turn: text, tool calls, stop reason, usage, run ids
-	fmt.Println("|", turn.Text())
+	http.NewServeMux().HandleFunc("GET /agent/{user}", handler)
 
-	// Output: You said: hello| You said: hello
+	fmt.Println(letta.HTTPStatus(letta.ErrNotFound), letta.HTTPStatus(letta.ErrBusy), letta.HTTPStatus(nil))
+	// Output: 404 409 200
 }
 
-// place is what the model fills in.
-type place struct {
-	City string `json:"city" jsonschema:"the name of a city"`
+// spans gives every attempt a name for a trace.
+type spans struct{ next http.RoundTripper }
+
+func (s spans) RoundTrip(r *http.Request) (*http.Response, error) {
+	if op, ok := letta.OperationFromContext(r.Context()); ok {
+		fmt.Println("span", op.Name, op.PathTemplate)
+	}
+	return s.next.RoundTrip(r)
 }
 
-func weather(ctx context.Context, in place) (string, error) {
-	return "Rain in " + in.City, nil
-}
+func ExampleOperationFromContext() {
+	server := lettatest.Start()
+	defer server.Close()
+	client := server.Client(letta.WithHTTPClient(&http.Client{Transport: spans{http.DefaultTransport}}))
 
-func Example_tools() {
-	client, stop := newTestClient()
-	defer stop()
-	ctx := context.Background()
-	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
-	if err != nil {
-		log.Fatal(err)
-	}
+	_, err := client.Agents.List(context.Background(), nil)
 
-	tool, err := letta.NewTool("weather", "Tells the weather of a city.", weather)
-	if err != nil {
-		log.Fatal(err)
-	}
-	response, err := client.Agents.Messages.RunTools(ctx, agent.ID, &letta.AgentMessageCreateParams{
-		Messages: []letta.MessageInput{letta.UserText(`CALL weather {"city": "Oslo"}`)},
-	}, &letta.ToolRun{Tools: []*letta.FuncTool{tool}})
-
-	fmt.Println(len(response.ToolCalls()), err)
-	// Output: 1 <nil>
-}
-
-func Example_approvals() {
-	client, stop := newTestClient()
-	defer stop()
-	ctx := context.Background()
-	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{
-		Model:        "openai/gpt-4o-mini",
-		MemoryBlocks: []letta.CreateBlock{{Label: "human"}},
-		ToolRules:    []letta.ToolRule{&letta.RequiresApprovalToolRule{ToolName: "memory_insert"}},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	response, err := client.Agents.Messages.Create(ctx, agent.ID, &letta.AgentMessageCreateParams{
-		Messages: []letta.MessageInput{letta.UserText(`CALL memory_insert {"label": "human", "new_string": "x"}`)},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-
-	var answers []letta.Approval
-	for _, call := range response.PendingCalls() {
-		answers = append(answers, &letta.ApprovalReturn{ToolCallID: call.ToolCallID, Approve: call.Name == "memory_insert"})
-	}
-	response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers, nil)
-
-	fmt.Println(len(answers), response.StopReason, err)
-	// Output: 1 end_turn <nil>
-}
-
-func Example_handler() {
-	client, stopServer := newTestClient()
-	defer stopServer()
-	agent, err := client.Agents.Create(context.Background(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	tool, err := letta.NewTool("weather", "Tells the weather of a city.", weather)
-	if err != nil {
-		log.Fatal(err)
-	}
-	handler := func(w http.ResponseWriter, r *http.Request, text string) error {
-		ctx, stop := context.WithCancel(r.Context())
-		defer stop()
-		_, err := client.Agents.Messages.RunTools(ctx, agent.ID, &letta.AgentMessageCreateParams{
-			Messages:     []letta.MessageInput{letta.UserText(text)},
-			StreamTokens: true,
-		}, &letta.ToolRun{
-			Tools: []*letta.FuncTool{tool},
-			OnMessage: func(message letta.Message) {
-				if message, ok := message.(*letta.AssistantMessage); ok {
-					if _, err := io.WriteString(w, message.Content.String()); err != nil {
-						stop() // nobody reads any more
-					}
-				}
-			},
-		}, letta.WithTurnLock(), letta.WithCancelOnDone())
-		return err
-	}
-
-	answer := httptest.NewRecorder()
-	err = handler(answer, httptest.NewRequest(http.MethodPost, "/chat", nil), "hello")
-	fmt.Println(answer.Body, err)
-	// Output: You said: hello <nil>
+	fmt.Println(err)
+	// Output:
+	// span agents.list /v1/agents/
+	// <nil>
 }

@@ -34,52 +34,52 @@ const (
 
 // Model is a model that the server can use. Handle is what AgentCreateParams.Model takes.
 type Model struct {
-	// Deprecated: by Letta.
+	// Deprecated: use MaxContextWindow.
 	ContextWindow    int `json:"context_window"`
 	MaxContextWindow int `json:"max_context_window"`
-	// Deprecated: by Letta.
+	// Deprecated: use Name.
 	Model string `json:"model"`
-	// Deprecated: by Letta.
+	// Deprecated: use ProviderType.
 	ModelEndpointType string       `json:"model_endpoint_type"`
 	Name              string       `json:"name"`
 	ProviderType      ProviderType `json:"provider_type"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	CompatibilityType string `json:"compatibility_type,omitzero"`
 	DisplayName       string `json:"display_name,omitzero"`
 	Effort            Effort `json:"effort,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings of the agent.
 	EnableReasoner bool `json:"enable_reasoner"`
-	// Deprecated: by Letta.
+	// Deprecated: set it in ModelSettings of the agent.
 	FrequencyPenalty float64 `json:"frequency_penalty,omitzero"`
 	Handle           string  `json:"handle,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings of the agent.
 	MaxReasoningTokens int `json:"max_reasoning_tokens"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings of the agent.
 	MaxTokens int `json:"max_tokens,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	ModelEndpoint string    `json:"model_endpoint,omitzero"`
 	ModelType     ModelType `json:"model_type"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	ModelWrapper string `json:"model_wrapper,omitzero"`
-	// Deprecated: by Letta, in favour of ModelSettings.
+	// Deprecated: use ModelSettings of the agent.
 	ParallelToolCalls bool `json:"parallel_tool_calls,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	ProviderCategory ProviderCategory `json:"provider_category,omitzero"`
 	ProviderName     string           `json:"provider_name,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	PutInnerThoughtsInKwargs bool `json:"put_inner_thoughts_in_kwargs,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: set it in ModelSettings of the agent.
 	ReasoningEffort Effort         `json:"reasoning_effort,omitzero"`
 	ResponseFormat  ResponseFormat `json:"response_format,omitzero"`
 	ReturnLogprobs  bool           `json:"return_logprobs"`
 	ReturnTokenIDs  bool           `json:"return_token_ids"`
 	Strict          bool           `json:"strict"`
-	// Deprecated: by Letta.
+	// Deprecated: set it in ModelSettings of the agent.
 	Temperature float64 `json:"temperature"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	Tier           string `json:"tier,omitzero"`
 	ToolCallParser string `json:"tool_call_parser,omitzero"`
 	TopLogprobs    int    `json:"top_logprobs,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: set it in ModelSettings of the agent.
 	Verbosity Verbosity `json:"verbosity,omitzero"`
 }

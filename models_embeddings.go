@@ -17,24 +17,24 @@ func (s *ModelEmbeddingService) List(ctx context.Context, opts ...RequestOption)
 type EmbeddingModel struct {
 	DisplayName  string `json:"display_name"`
 	EmbeddingDim int    `json:"embedding_dim"`
-	// Deprecated: by Letta.
+	// Deprecated: use ProviderType.
 	EmbeddingEndpointType string `json:"embedding_endpoint_type"`
-	// Deprecated: by Letta.
+	// Deprecated: use Name.
 	EmbeddingModel string       `json:"embedding_model"`
 	Name           string       `json:"name"`
 	ProviderName   string       `json:"provider_name"`
 	ProviderType   ProviderType `json:"provider_type"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	AzureDeployment string `json:"azure_deployment,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	AzureEndpoint string `json:"azure_endpoint,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	AzureVersion string `json:"azure_version,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	BatchSize int `json:"batch_size"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	EmbeddingChunkSize int `json:"embedding_chunk_size,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: nothing replaces it; do not rely on it.
 	EmbeddingEndpoint string    `json:"embedding_endpoint,omitzero"`
 	Handle            string    `json:"handle,omitzero"`
 	ModelType         ModelType `json:"model_type"`

@@ -62,13 +62,13 @@ func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) 
 type RunListParams struct {
 	// Active keeps the runs that have not ended.
 	Active bool `url:"active,omitempty"`
-	// After gets what comes earlier in the list, Before what comes next, in either order: the other way round than for most
-	// lists. ListAll does that by itself.
+	// After gets the rows before the cursor, Before the rows behind it, in either order: the reverse of most lists. ListAll
+	// knows that.
 	After   RunID   `url:"after,omitempty"`
 	AgentID AgentID `url:"agent_id,omitempty"`
-	// Deprecated: by Letta, in favour of AgentID.
+	// Deprecated: use AgentID.
 	AgentIDs []AgentID `url:"agent_ids,omitempty"`
-	// Deprecated: by Letta, in favour of Order.
+	// Deprecated: use Order.
 	Ascending      bool           `url:"ascending,omitempty"`
 	Background     Opt[bool]      `url:"background,omitempty"`
 	Before         RunID          `url:"before,omitempty"`

@@ -22,7 +22,7 @@ func (s *StepService) Retrieve(ctx context.Context, id StepID, opts ...RequestOp
 	return do[*Step](ctx, s.core, request{op: Operation{"steps.retrieve", http.MethodGet, "/v1/steps/{step_id}"}, ids: []any{id}}, opts)
 }
 
-// List gets one page of steps, newest first. 0.16.8 always answers 400, by a mistake of its own; there, Runs.Steps.List
+// List gets one page of steps, newest first. Letta 0.16.8 always answers 400, by a mistake of its own; there, Runs.Steps.List
 // gets those of a run.
 func (s *StepService) List(ctx context.Context, params *StepListParams, opts ...RequestOption) ([]*Step, error) {
 	return do[[]*Step](ctx, s.core, request{op: Operation{"steps.list", http.MethodGet, "/v1/steps/"}, query: params}, opts)
@@ -58,7 +58,7 @@ type Step struct {
 	ErrorData          map[string]any `json:"error_data,omitzero"`
 	ErrorType          string         `json:"error_type,omitzero"`
 	Feedback           FeedbackType   `json:"feedback,omitzero"`
-	// Deprecated: by Letta, in favour of Steps.Messages.
+	// Deprecated: use Steps.Messages.
 	Messages            []json.RawMessage `json:"messages,omitzero"`
 	Model               string            `json:"model,omitzero"`
 	ModelEndpoint       string            `json:"model_endpoint,omitzero"`

@@ -24,8 +24,8 @@ const (
 
 // StepFeedbackCreateParams are the feedback on a step.
 type StepFeedbackCreateParams struct {
-	// Feedback replaces what there is; null clears it, and so does leaving it out on 0.16.8.
+	// Feedback replaces what there is; null clears it, and so does leaving it out on Letta 0.16.8.
 	Feedback Opt[FeedbackType] `json:"feedback,omitzero"`
-	// Tags replace those of the step; on 0.16.8 an empty list leaves them.
+	// Tags replace those of the step; on Letta 0.16.8 an empty list leaves them.
 	Tags []string `json:"tags,omitzero"`
 }

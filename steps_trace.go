@@ -12,7 +12,7 @@ type StepTraceService struct{ core *core }
 // Retrieve gets the trace of a step; ErrNotFound if there is none.
 func (s *StepTraceService) Retrieve(ctx context.Context, id StepID, opts ...RequestOption) (*ProviderTrace, error) {
 	trace, err := do[*ProviderTrace](ctx, s.core, request{op: Operation{"steps.trace.retrieve", http.MethodGet, "/v1/steps/{step_id}/trace"}, ids: []any{id}, foreign: true}, opts)
-	if trace == nil && err == nil { // also of a step that does not exist, 0.16.8 says null
+	if trace == nil && err == nil { // also of a step that does not exist, Letta 0.16.8 says null
 		err = fail(about("steps.trace.retrieve", id), "%w", ErrNotFound)
 	}
 	return trace, err
