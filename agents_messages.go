@@ -130,9 +130,9 @@ type ClientSkill struct {
 
 // AgentMessageCreateParams are what to send to an agent or in a conversation, and how to answer.
 type AgentMessageCreateParams struct {
-	// Deprecated: by Letta.
+	// Deprecated: leave it out. Only agent types before letta_v1_agent read it.
 	AssistantMessageToolKwarg string `json:"assistant_message_tool_kwarg,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out. Only agent types before letta_v1_agent read it.
 	AssistantMessageToolName string `json:"assistant_message_tool_name,omitzero"`
 	// AgentID is for the conversation "default", which every agent has; agents' own messages do without.
 	AgentID AgentID `json:"agent_id,omitzero"`
@@ -141,7 +141,7 @@ type AgentMessageCreateParams struct {
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	// ClientTools are tools that the caller runs; see RunTools.
 	ClientTools []ClientTool `json:"client_tools,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: use the reasoning settings of ModelSettings.
 	EnableThinking            string        `json:"enable_thinking,omitzero"`
 	IncludeCompactionMessages bool          `json:"include_compaction_messages,omitzero"`
 	IncludeReturnMessageTypes []MessageType `json:"include_return_message_types,omitzero"`
@@ -157,15 +157,15 @@ type AgentMessageCreateParams struct {
 	// StreamTokens streams pieces of messages as they come. Needs Stream.
 	StreamTokens bool `json:"stream_tokens,omitzero"`
 	TopLogprobs  int  `json:"top_logprobs,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out. Only agent types before letta_v1_agent read it.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
 }
 
 // AgentMessageCreateAsyncParams are what to send to an agent.
 type AgentMessageCreateAsyncParams struct {
-	// Deprecated: by Letta.
+	// Deprecated: leave it out. Only agent types before letta_v1_agent read it.
 	AssistantMessageToolKwarg string `json:"assistant_message_tool_kwarg,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out. Only agent types before letta_v1_agent read it.
 	AssistantMessageToolName string `json:"assistant_message_tool_name,omitzero"`
 	// CallbackURL is called by the server when the run has ended.
 	//
@@ -173,7 +173,7 @@ type AgentMessageCreateAsyncParams struct {
 	CallbackURL  string        `json:"callback_url,omitzero"`
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	ClientTools  []ClientTool  `json:"client_tools,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: use the reasoning settings of ModelSettings.
 	EnableThinking            string        `json:"enable_thinking,omitzero"`
 	IncludeCompactionMessages bool          `json:"include_compaction_messages,omitzero"`
 	IncludeReturnMessageTypes []MessageType `json:"include_return_message_types,omitzero"`
@@ -185,7 +185,7 @@ type AgentMessageCreateAsyncParams struct {
 	ReturnLogprobs            bool          `json:"return_logprobs,omitzero"`
 	ReturnTokenIDs            bool          `json:"return_token_ids,omitzero"`
 	TopLogprobs               int           `json:"top_logprobs,omitzero"`
-	// Deprecated: by Letta.
+	// Deprecated: leave it out. Only agent types before letta_v1_agent read it.
 	UseAssistantMessage Opt[bool] `json:"use_assistant_message,omitzero"`
 }
 

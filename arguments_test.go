@@ -33,13 +33,13 @@ func countingClient(t *testing.T, opts ...ClientOption) (*Client, *atomic.Int32)
 // errorOf is the error of a call, by any of the ways in which methods give one.
 func errorOf(out []reflect.Value) error {
 	last := out[len(out)-1]
-	if err, ok := last.Interface().(error); ok {
+	if err, ok := reflect.TypeAssert[error](last); ok {
 		return err
 	}
 	if last.Kind() == reflect.Func { // iter.Seq2
 		var found error
 		last.Call([]reflect.Value{reflect.MakeFunc(last.Type().In(0), func(row []reflect.Value) []reflect.Value {
-			if err, ok := row[1].Interface().(error); ok {
+			if err, ok := reflect.TypeAssert[error](row[1]); ok {
 				found = err
 			}
 			return []reflect.Value{reflect.ValueOf(found == nil)}
@@ -186,7 +186,7 @@ func TestRetryLawTable(t *testing.T) {
 		{"POST", outcome{status: 503, toldWhen: true, turn: true}, false},
 		{"GET", outcome{status: 503, provider: true}, true},
 	} {
-		for _, method := range strings.Fields(tt.methods) {
+		for method := range strings.FieldsSeq(tt.methods) {
 			tt.o.method = method
 			assert.Equal(t, tt.want, tt.o.retryable(), "%+v", tt.o)
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -301,9 +302,7 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	if err != nil {
 		return nil, invalid(r.subject(), "%w", err)
 	}
-	for key, list := range cfg.query {
-		values[key] = list
-	}
+	maps.Copy(values, cfg.query)
 	address := c.base + path
 	if len(values) > 0 {
 		address += "?" + values.Encode()
@@ -481,7 +480,7 @@ func wellFormed(v reflect.Value) error {
 	case reflect.Interface:
 		return wellFormed(v.Elem())
 	case reflect.Pointer:
-		if value, ok := v.Interface().(interface{ wellFormed() error }); ok {
+		if value, ok := reflect.TypeAssert[interface{ wellFormed() error }](v); ok {
 			return value.wellFormed()
 		}
 		if v.Elem().Kind() != reflect.Struct || v.Elem().NumField() == 0 {

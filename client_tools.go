@@ -115,8 +115,8 @@ func readable(t reflect.Type, where string) error {
 		}
 		return readable(t.Elem(), where+"[]")
 	case reflect.Struct:
-		for i := range t.NumField() {
-			field := t.Field(i)
+		for field := range t.Fields() {
+			field := field
 			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 			switch {
 			case name == "-" && options == "", !field.IsExported() && !field.Anonymous:

@@ -198,10 +198,10 @@ func TestWire(t *testing.T) {
 				clearFields(arg, unsent[sdk])
 			}
 			out := op.call.Call(args)
-			if err, failed := out[len(out)-1].Interface().(error); failed {
+			if err, failed := reflect.TypeAssert[error](out[len(out)-1]); failed {
 				require.NoError(t, err)
 			}
-			if stream, ok := out[0].Interface().(*MessageStream); ok {
+			if stream, ok := reflect.TypeAssert[*MessageStream](out[0]); ok {
 				require.NoError(t, stream.Close())
 			}
 			require.NotNil(t, sent)

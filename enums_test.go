@@ -118,8 +118,8 @@ func TestEnums(t *testing.T) {
 			continue
 		}
 		method := op.call.Type()
-		for i := range method.NumIn() {
-			if in := method.In(i); in.Kind() == reflect.Pointer && strings.HasSuffix(in.Elem().Name(), "Params") {
+		for in := range method.Ins() {
+			if in := in; in.Kind() == reflect.Pointer && strings.HasSuffix(in.Elem().Name(), "Params") {
 				walk(sdk, in, op.Params)
 			}
 		}

@@ -43,8 +43,8 @@ var (
 
 	// What this package found by itself.
 
-	// ErrInvalidArgument is a mistake in the call, found before anything was sent. ErrInvalidTags and ErrInvalidApprovals are
-	// such mistakes.
+	// ErrInvalidArgument is a mistake in the call, found before anything was sent. ErrInvalidTags is such a mistake, and so is
+	// ErrInvalidApprovals, for which Respond has asked the server what waits.
 	ErrInvalidArgument = errors.New("invalid argument")
 	// ErrInvalidTags is a blank tag, or an empty list of tags where a server would take it for no filter.
 	ErrInvalidTags = errors.New("invalid tags")
@@ -124,7 +124,7 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// Is reports what kind of error it is: see [ErrNotFound] and its neighbours.
+// Is reports what kind of error it is: compare with [ErrNotFound] and the other kinds of errors.
 func (e *APIError) Is(target error) bool {
 	return problem{
 		status: e.StatusCode, kind: e.Type, code: e.Code, message: e.Message, reasons: e.Reasons, runID: e.RunID, pending: e.PendingRequestID,
@@ -264,11 +264,17 @@ func later(err error) error {
 	return laterError{err}
 }
 
-// HTTPStatus is what a web handler should answer its own user when err came from this package: 200 for nil, 404 for
-// ErrNotFound, 400 for what the server or this package calls invalid, 409 for what is not possible now (ErrBusy,
-// ErrPendingApproval, ErrNothingPending), 503 for what may be tried later (ErrRateLimited, ErrNotSent), 504 for a timeout,
-// 499 for a context that was cancelled, as by a browser that left, and for a stream that was closed, 502 for any other failure of Letta or on the way to it,
-// and 500 for errors of others.
+// HTTPStatus is what a web handler should answer its own user when a call failed with err:
+//
+//   - 200 for nil
+//   - 400 for what the server or this package calls invalid
+//   - 404 for ErrNotFound
+//   - 409 for what is not possible now: ErrBusy, ErrPendingApproval, ErrNothingPending and their kind
+//   - 499 for a context that was cancelled, as by a browser that left
+//   - 503 for what may be tried later: ErrRateLimited, ErrQuota, ErrNotSent
+//   - 504 for a timeout
+//   - 502 for any other failure of Letta, or on the way to it
+//   - 500 for errors that are not of this package
 func HTTPStatus(err error) int {
 	const clientClosedRequest = 499 // nginx's
 	var (

@@ -226,8 +226,8 @@ func twin(t reflect.Type, raw bool) reflect.Type {
 		return reflect.SliceOf(twin(t.Elem(), raw))
 	case t.Kind() == reflect.Struct:
 		var fields []reflect.StructField
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
+			f := f
 			fields = append(fields, reflect.StructField{Name: f.Name, Tag: f.Tag, Type: twin(f.Type, raw)})
 		}
 		return reflect.StructOf(fields)

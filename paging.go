@@ -139,7 +139,7 @@ func stableOrder(params any) (order string, stable bool) {
 }
 
 // history walks over messages. Several rows may have one id: what is stored as one message. Oldest first, all servers
-// mean the same by after. Newest first, 0.16.8 means older messages by before, and Letta Cloud was seen to mean them
+// mean the same by after. Newest first, Letta 0.16.8 means older messages by before, and Letta Cloud was seen to mean them
 // by after: what brings nothing new is tried the other way once.
 //
 // oldestFirst is how the route sends a page in descending order.
@@ -229,7 +229,7 @@ func copyOf[T any](p *T) T {
 //
 //	messages, more, err := letta.Page(client.Agents.Messages.ListAll(ctx, id, &letta.AgentMessageListParams{After: last}), 20)
 //
-// To go on, set After of the params to the id of the last row; walking through messages newest first, set Before. Rows that
+// To go on, set After of the params to the id of the last row, or Before for messages that come newest first. Rows that
 // are stored as one message have one id and stay together, so a page of messages may be a little longer than n. A filter of
 // message types holds for the rows of the page: no page is empty in the middle, as those of List can be.
 func Page[T any](all iter.Seq2[T, error], n int) (rows []T, more bool, err error) {

@@ -25,7 +25,7 @@ type problem struct {
 
 // is reports whether the problem is of a kind: ErrNotFound and its neighbours.
 func (p problem) is(target error) bool {
-	switch target { //nolint:errorlint // errors.Is asks for each error of a chain by itself
+	switch target {
 	case ErrProvider:
 		return p.provider()
 	case ErrQuota:

@@ -327,9 +327,9 @@ func TestStandardJSON(t *testing.T) {
 			return
 		}
 		seen[typ] = true
-		for i := range typ.NumField() {
-			f := typ.Field(i).Type
-			if !typ.Field(i).IsExported() {
+		for field := range typ.Fields() {
+			f := field.Type
+			if !field.IsExported() {
 				continue // such as all of a MessageStream
 			}
 			holder := typ
@@ -339,19 +339,19 @@ func TestStandardJSON(t *testing.T) {
 				}
 				f = f.Elem()
 			}
-			if typ.Field(i).Tag.Get("json") != "-" && typ.Field(i).Tag.Get("url") == "" && unions[f] != nil {
-				_, ok := reflect.New(holder).Interface().(json.Unmarshaler)
-				assert.True(t, ok, "%s.%s needs %s.UnmarshalJSON", typ, typ.Field(i).Name, holder)
+			if field.Tag.Get("json") != "-" && field.Tag.Get("url") == "" && unions[f] != nil {
+				_, ok := reflect.TypeAssert[json.Unmarshaler](reflect.New(holder))
+				assert.True(t, ok, "%s.%s needs %s.UnmarshalJSON", typ, field.Name, holder)
 			}
 			walk(f)
 		}
 	}
 	for _, method := range operations(testClient(t)) {
-		for i := range method.call.Type().NumIn() {
-			walk(method.call.Type().In(i))
+		for in := range method.call.Type().Ins() {
+			walk(in)
 		}
-		for i := range method.call.Type().NumOut() {
-			walk(method.call.Type().Out(i))
+		for out := range method.call.Type().Outs() {
+			walk(out)
 		}
 	}
 	for _, variants := range unions {

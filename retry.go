@@ -239,8 +239,7 @@ func retryAfter(header http.Header) (time.Duration, bool) {
 
 // transportError words an error without an answer. net/http's own text would show the query, which may hold tags.
 func (c *call) transportError(ctx context.Context, err error) error {
-	var urlErr *url.Error
-	if errors.As(err, &urlErr) {
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
 		err = urlErr.Err
 	}
 	if ctx.Err() != nil {
@@ -308,8 +307,7 @@ func (c *call) log(ctx context.Context, took time.Duration) {
 	}
 	if err := c.attempt.Err; err != nil {
 		level = slog.LevelWarn
-		var urlErr *url.Error
-		if errors.As(err, &urlErr) {
+		if urlErr, ok := errors.AsType[*url.Error](err); ok {
 			err = urlErr.Err
 		}
 		attrs = append(attrs, slog.String("error", err.Error()))

@@ -332,7 +332,7 @@ func (t *turnReader) cut(err error) *ending {
 		if !t.usage && t.failure == nil && t.wentWell() && t.reason != StopReasonCancelled {
 			if t.resumable && t.runID() != "" && !t.askedFor {
 				t.askedFor = true
-				if t.resume(endCut, t.fails(err)) == nil {
+				if t.resume(t.fails(err)) == nil {
 					return nil
 				}
 				if e := t.ended.Load(); e != nil {
@@ -355,7 +355,7 @@ func (t *turnReader) cut(err error) *ending {
 		failure.Err = fmt.Errorf("%w: %w", ErrStreamTruncated, err)
 	}
 	if t.resumable && t.runID() != "" {
-		if failure = t.resume(how, failure); failure == nil {
+		if failure = t.resume(failure); failure == nil {
 			return nil
 		}
 	}
@@ -363,7 +363,7 @@ func (t *turnReader) cut(err error) *ending {
 }
 
 // resume goes on with a background run at its last frame. It returns nil if it can, or else failure with the reason why not.
-func (t *turnReader) resume(how end, failure *StreamError) *StreamError {
+func (t *turnReader) resume(failure *StreamError) *StreamError {
 	cfg := t.cfg.followUp()
 	if cfg.timeout == 0 || cfg.timeout > resumeTimeout {
 		cfg.timeout = resumeTimeout

@@ -329,7 +329,7 @@ func TestStreamErrorKinds(t *testing.T) {
 			err = &letta.StreamError{Type: kind} // no stop reasons
 		}
 		for _, target := range []error{letta.ErrQuota, letta.ErrProvider, letta.ErrServer, letta.ErrPendingApproval, letta.ErrBusy} {
-			require.Equal(t, target == want, errors.Is(err, target), "%s: %v", kind, target) //nolint:errorlint // the very one
+			require.Equal(t, target == want, errors.Is(err, target), "%s: %v", kind, target)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"reflect"
 )
 
-// Ids are types of their own, so that two of them cannot be swapped. They are opaque; Letta 0.16.8 makes them of a prefix and
-// a UUID.
+// AgentFileID and the other ids are types of their own, so that two of them cannot be swapped. They are opaque; Letta 0.16.8
+// makes them of a prefix and a UUID.
 type (
 	AgentFileID        string
 	AgentID            string

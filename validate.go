@@ -36,7 +36,7 @@ func validate(params any, inQuery bool) error {
 				return fmt.Errorf("%s is %d", check.name, field.Int())
 			}
 		case checkTagList:
-			tags, _ := field.Interface().([]string)
+			tags, _ := reflect.TypeAssert[[]string](field)
 			if tags == nil || len(tags) == 0 && !inQuery {
 				continue // no filter; no tags
 			}

@@ -67,7 +67,7 @@ func TestTurnAfterACancelledOne(t *testing.T) {
 			require.NoError(t, err)
 			time.AfterFunc(300*time.Millisecond, cancel)
 			var last error
-			for _, last = range stream.Messages() { //nolint:revive // to the end
+			for _, last = range stream.Messages() {
 			}
 			require.ErrorIs(t, last, context.Canceled)
 			return stream.RunID()

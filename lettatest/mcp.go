@@ -98,11 +98,12 @@ func (w *world) offer(s *row) ([]MCPTool, bool) {
 	if address == "" {
 		address = text(s.fields, "command")
 		if args := get[[]any](s.fields, "args"); len(args) > 0 { // the command with its arguments, before the command alone
-			whole := address
+			var whole strings.Builder
+			whole.WriteString(address)
 			for _, arg := range args {
-				whole += " " + python.Repr(arg)[1:len(python.Repr(arg))-1]
+				whole.WriteString(" " + python.Repr(arg)[1:len(python.Repr(arg))-1])
 			}
-			if offer, ok := w.offers[whole]; ok {
+			if offer, ok := w.offers[whole.String()]; ok {
 				return offer, true
 			}
 		}

@@ -68,7 +68,7 @@ func readPayload(r *http.Request) (*payload, error) {
 func (p *payload) parts(form *multipart.Reader) error {
 	for {
 		part, err := form.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err

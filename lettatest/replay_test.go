@@ -554,7 +554,7 @@ func fields(detail string) []string {
 	var out []string
 	for _, m := range fieldPath.FindAllStringSubmatch(detail, -1) {
 		at := m[1]
-		for _, part := range strings.Split(m[2], ", ") {
+		for part := range strings.SplitSeq(m[2], ", ") {
 			if part = strings.Trim(part, "',"); part != "" && !strings.ContainsAny(part, "[]()ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 				at += " " + part
 			}
@@ -609,9 +609,9 @@ func (e event) kind() string {
 }
 
 func events(text string) (out []event) {
-	for _, block := range strings.Split(text, "\n\n") {
+	for block := range strings.SplitSeq(text, "\n\n") {
 		var e event
-		for _, line := range strings.Split(block, "\n") {
+		for line := range strings.SplitSeq(block, "\n") {
 			if v, ok := strings.CutPrefix(line, "event: "); ok {
 				e.name = v + ":"
 			}

@@ -871,7 +871,7 @@ func TestClientLeavesDuringDelay(t *testing.T) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/agents/", strings.NewReader(`{"model":"`+model+`"}`))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/json")
-	_, err = c.hc.Do(req) //nolint:bodyclose // there is no answer
+	_, err = c.hc.Do(req)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Equal(t, 1., c.do(200, "GET", "/v1/agents/count", nil), "processed, although the answer was too late")
 }

@@ -98,8 +98,8 @@ func tagged(t reflect.Type) map[string]map[string]bool {
 			return
 		}
 		seen[t] = true
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
+			f := f
 			bare := true // no tag names the field or hides it
 			for _, tag := range []string{"json", "url", "form", "header"} {
 				name, _, _ := strings.Cut(f.Tag.Get(tag), ",")
