@@ -1,15 +1,12 @@
 package letta
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"iter"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"slices"
 	"time"
@@ -17,8 +14,16 @@ import (
 
 // AgentService is client.Agents. https://docs.letta.com/api/resources/agents
 type AgentService struct {
-	core     *core
-	Messages *AgentMessageService
+	core       *core
+	Archives   *AgentArchiveService
+	Blocks     *AgentBlockService
+	Files      *AgentFileService
+	Folders    *AgentFolderService
+	Identities *AgentIdentityService
+	Messages   *AgentMessageService
+	Passages   *AgentPassageService
+	Schedule   *AgentScheduleService
+	Tools      *AgentToolService
 }
 
 // Tags are the parameters for a list of the agents with any of the tags:
@@ -141,64 +146,68 @@ func (s *AgentService) Exists(ctx context.Context, params *AgentListParams, opts
 	return len(agents) > 0, err
 }
 
-// ExportFile gets an agent as an agent file, in JSON.
+// ExportFile gets an agent as an agent file, in JSON, of at most 256 MiB. ExportFileTo has no bound.
 func (s *AgentService) ExportFile(ctx context.Context, id AgentID, params *AgentExportFileParams, opts ...RequestOption) ([]byte, error) {
-	return do[[]byte](ctx, s.core, request{op: Operation{"agents.export_file", http.MethodGet, "/v1/agents/{agent_id}/export"}, ids: []any{id}, query: params}, opts)
+	return do[[]byte](ctx, s.core, exportFile(id, params), opts)
 }
 
-// ImportFile makes agents from an agent file. The file is read whole before it is sent.
+func exportFile(id AgentID, params *AgentExportFileParams) request {
+	return request{op: Operation{"agents.export_file", http.MethodGet, "/v1/agents/{agent_id}/export"}, ids: []any{id}, query: params}
+}
+
+// ExportFileTo writes an agent as an agent file to w while it arrives. After an error, what w has is not the whole file.
+func (s *AgentService) ExportFileTo(ctx context.Context, id AgentID, w io.Writer, params *AgentExportFileParams, opts ...RequestOption) error {
+	if w == nil {
+		return invalid(about("agents.export_file", id), "the writer is nil")
+	}
+	return s.core.send(ctx, exportFile(id, params), w, opts)
+}
+
+// ImportFile makes agents from an agent file, which is read while it is sent.
 func (s *AgentService) ImportFile(ctx context.Context, params *AgentImportFileParams, opts ...RequestOption) (*AgentImportFileResponse, error) {
-	if params == nil || params.File == nil {
-		return nil, invalid("agents.import_file", "file is nil")
+	r := request{op: Operation{"agents.import_file", http.MethodPost, "/v1/agents/import"}}
+	if err := validate(params, false); err != nil {
+		return nil, invalid(r.op.Name, "%w", err)
 	}
-	body, err := params.form()
+	fields, err := params.fields()
 	if err != nil {
-		return nil, invalid("agents.import_file", "%w", err)
+		return nil, invalid(r.op.Name, "%w", err)
 	}
-	r := request{op: Operation{"agents.import_file", http.MethodPost, "/v1/agents/import"}, body: body}
+	body, err := file{"agent.af", "application/json", params.File, params.Progress}.form(fields)
+	if err != nil {
+		return nil, invalid(r.op.Name, "%w", err)
+	}
+	r.body = body
 	if params.OverrideEmbeddingModel != "" {
 		r.header = http.Header{"X-Override-Embedding-Model": {params.OverrideEmbeddingModel}}
 	}
 	return do[*AgentImportFileResponse](ctx, s.core, r, opts)
 }
 
-// form writes the fields of params as they are in JSON, text without its quotes.
-func (v *AgentImportFileParams) form() (*rawBody, error) {
+// fields are those of the form: as in JSON, but text without its quotes.
+func (v *AgentImportFileParams) fields() (map[string]string, error) {
 	data, err := marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	var fields map[string]json.RawMessage
-	if err := unmarshal(data, &fields); err != nil {
+	var values map[string]json.RawMessage
+	if err := unmarshal(data, &values); err != nil {
 		return nil, err
 	}
 	if v.Secrets != nil {
-		secrets, err := marshal(v.Secrets)
-		if err != nil {
+		if values["secrets"], err = marshal(v.Secrets); err != nil {
 			return nil, err
 		}
-		fields["secrets"] = secrets
 	}
-	var buffer bytes.Buffer
-	w := multipart.NewWriter(&buffer)
-	file, err := w.CreatePart(textproto.MIMEHeader{
-		"Content-Disposition": {`form-data; name="file"; filename="agent.af"`},
-		"Content-Type":        {"application/json"},
-	})
-	if err == nil {
-		_, err = io.Copy(file, v.File)
-	}
-	for name, value := range fields {
+	fields := map[string]string{}
+	for name, value := range values {
 		text := string(value)
 		if value[0] == '"' {
 			err = errors.Join(err, unmarshal(value, &text))
 		}
-		err = errors.Join(err, w.WriteField(name, text))
+		fields[name] = text
 	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return nil, err
-	}
-	return &rawBody{w.FormDataContentType(), buffer.Bytes()}, nil
+	return fields, err
 }
 
 // Recompile compiles the system prompt of an agent anew, from its current memory, and returns it.
@@ -288,8 +297,10 @@ type AgentState struct {
 	// Deprecated: by Letta, in favour of Blocks.
 	Memory Memory `json:"memory"`
 	Name   string `json:"name"`
-	// Deprecated: by Letta, in favour of the folders of the agent.
-	Sources []Source `json:"sources,omitzero"`
+	// Sources are the folders of the agent.
+	//
+	// Deprecated: use Agents.Folders.List.
+	Sources []Folder `json:"sources,omitzero"`
 	System  string   `json:"system"`
 	// Tags is nil unless loaded: by Tags, or by AgentIncludeTags.
 	Tags               []string            `json:"tags,omitzero"`
@@ -327,7 +338,7 @@ type AgentState struct {
 	ProjectID                  string                     `json:"project_id,omitzero"`
 	ResponseFormat             ResponseFormat             `json:"response_format,omitzero"`
 	Secrets                    []AgentEnvironmentVariable `json:"secrets,omitzero"`
-	TemplateID                 string                     `json:"template_id,omitzero"`
+	TemplateID                 TemplateID                 `json:"template_id,omitzero"`
 	Timezone                   string                     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables []AgentEnvironmentVariable `json:"tool_exec_environment_variables,omitzero"`
@@ -419,8 +430,8 @@ type AgentCreateParams struct {
 	// Deprecated: by Letta.
 	Template bool `json:"template,omitzero"`
 	// Deprecated: by Letta.
-	TemplateID string `json:"template_id,omitzero"`
-	Timezone   string `json:"timezone,omitzero"`
+	TemplateID TemplateID `json:"template_id,omitzero"`
+	Timezone   string     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
@@ -478,9 +489,9 @@ type AgentUpdateParams struct {
 	SourceIDs []FolderID  `json:"source_ids,omitzero"`
 	System    Opt[string] `json:"system,omitzero"`
 	// Tags replaces all tags; an empty slice removes them. To change some, use AddTags and RemoveTags.
-	Tags       []string    `json:"tags,omitzero"`
-	TemplateID Opt[string] `json:"template_id,omitzero"`
-	Timezone   Opt[string] `json:"timezone,omitzero"`
+	Tags       []string        `json:"tags,omitzero"`
+	TemplateID Opt[TemplateID] `json:"template_id,omitzero"`
+	Timezone   Opt[string]     `json:"timezone,omitzero"`
 	// Deprecated: by Letta, in favour of Secrets.
 	ToolExecEnvironmentVariables map[string]string `json:"tool_exec_environment_variables,omitzero"`
 	ToolIDs                      []ToolID          `json:"tool_ids,omitzero"`
@@ -508,7 +519,7 @@ type AgentListParams struct {
 	QueryText            string         `url:"query_text,omitempty"`
 	SortBy               string         `url:"sort_by,omitempty"`
 	Tags                 []string       `url:"tags,omitempty"`
-	TemplateID           string         `url:"template_id,omitempty"`
+	TemplateID           TemplateID     `url:"template_id,omitempty"`
 }
 
 // AgentRetrieveParams choose what to load.
@@ -527,18 +538,21 @@ type AgentExportFileParams struct {
 
 // AgentImportFileParams hold an agent file and what to change in it.
 type AgentImportFileParams struct {
-	// File is the agent file, as ExportFile returns it.
-	File                    io.Reader `json:"-"`
-	AppendCopySuffix        Opt[bool] `json:"append_copy_suffix,omitzero"`
-	Embedding               string    `json:"embedding,omitzero"`
-	EnvVarsJSON             string    `json:"env_vars_json,omitzero"`
-	Model                   string    `json:"model,omitzero"`
-	Name                    string    `json:"name,omitzero"`
-	OverrideEmbeddingHandle string    `json:"override_embedding_handle,omitzero"`
-	OverrideExistingTools   Opt[bool] `json:"override_existing_tools,omitzero"`
-	OverrideModelHandle     string    `json:"override_model_handle,omitzero"`
-	OverrideName            string    `json:"override_name,omitzero"`
-	ProjectID               string    `json:"project_id,omitzero"`
+	// File is the agent file, as ExportFile returns it. It is read once, while it is sent. It is closed only if it
+	// is an io.Closer and one of its Reads is under way when the context or a timeout ends the call.
+	File io.Reader `json:"-" form:"file" letta:"required"`
+	// Progress, if set, is called with the bytes of File that were sent so far.
+	Progress                func(sent int64) `json:"-"`
+	AppendCopySuffix        Opt[bool]        `json:"append_copy_suffix,omitzero"`
+	Embedding               string           `json:"embedding,omitzero"`
+	EnvVarsJSON             string           `json:"env_vars_json,omitzero"`
+	Model                   string           `json:"model,omitzero"`
+	Name                    string           `json:"name,omitzero"`
+	OverrideEmbeddingHandle string           `json:"override_embedding_handle,omitzero"`
+	OverrideExistingTools   Opt[bool]        `json:"override_existing_tools,omitzero"`
+	OverrideModelHandle     string           `json:"override_model_handle,omitzero"`
+	OverrideName            string           `json:"override_name,omitzero"`
+	ProjectID               string           `json:"project_id,omitzero"`
 	// Secrets are the environment variables of the agents' tools.
 	Secrets map[string]string `json:"-"`
 	// OverrideEmbeddingModel is sent as the header x-override-embedding-model.
@@ -592,101 +606,8 @@ type FileBlock struct {
 	ProjectID           string         `json:"project_id,omitzero"`
 	ReadOnly            bool           `json:"read_only"`
 	Tags                []string       `json:"tags,omitzero"`
-	TemplateID          string         `json:"template_id,omitzero"`
+	TemplateID          TemplateID     `json:"template_id,omitzero"`
 	TemplateName        string         `json:"template_name,omitzero"`
-}
-
-// Source is the older name of a folder.
-type Source struct {
-	ID               FolderID         `json:"id"`
-	EmbeddingConfig  EmbeddingConfig  `json:"embedding_config"`
-	Name             string           `json:"name"`
-	CreatedAt        time.Time        `json:"created_at,omitzero"`
-	CreatedByID      string           `json:"created_by_id,omitzero"`
-	Description      string           `json:"description,omitzero"`
-	Instructions     string           `json:"instructions,omitzero"`
-	LastUpdatedByID  string           `json:"last_updated_by_id,omitzero"`
-	Metadata         map[string]any   `json:"metadata,omitzero"`
-	UpdatedAt        time.Time        `json:"updated_at,omitzero"`
-	VectorDBProvider VectorDBProvider `json:"vector_db_provider"`
-}
-
-// Identity is the older way to tie agents to users; letta-go does it by tags.
-type Identity struct {
-	ID IdentityID `json:"id"`
-	// Deprecated: by Letta.
-	AgentIDs []AgentID `json:"agent_ids,omitzero"`
-	// Deprecated: by Letta.
-	BlockIDs      []BlockID          `json:"block_ids,omitzero"`
-	IdentifierKey string             `json:"identifier_key"`
-	IdentityType  IdentityType       `json:"identity_type"`
-	Name          string             `json:"name"`
-	ProjectID     string             `json:"project_id,omitzero"`
-	Properties    []IdentityProperty `json:"properties,omitzero"`
-}
-
-// IdentityType is what an identity stands for.
-type IdentityType string
-
-// The values known today; others are kept as they come.
-const (
-	IdentityTypeOrg   IdentityType = "org"
-	IdentityTypeUser  IdentityType = "user"
-	IdentityTypeOther IdentityType = "other"
-)
-
-// IdentityPropertyType is the type of a property's value.
-type IdentityPropertyType string
-
-// The values known today; others are kept as they come.
-const (
-	IdentityPropertyString  IdentityPropertyType = "string"
-	IdentityPropertyNumber  IdentityPropertyType = "number"
-	IdentityPropertyBoolean IdentityPropertyType = "boolean"
-	IdentityPropertyJSON    IdentityPropertyType = "json"
-)
-
-// IdentityProperty is one property of an identity.
-type IdentityProperty struct {
-	Key   string               `json:"key"`
-	Type  IdentityPropertyType `json:"type"`
-	Value any                  `json:"value"`
-}
-
-// ManagerType is how the agents of a group work together.
-type ManagerType string
-
-// The values known today; others are kept as they come.
-const (
-	ManagerTypeRoundRobin     ManagerType = "round_robin"
-	ManagerTypeSupervisor     ManagerType = "supervisor"
-	ManagerTypeDynamic        ManagerType = "dynamic"
-	ManagerTypeSleeptime      ManagerType = "sleeptime"
-	ManagerTypeVoiceSleeptime ManagerType = "voice_sleeptime"
-	ManagerTypeSwarm          ManagerType = "swarm"
-)
-
-// Group is a set of agents that work together.
-type Group struct {
-	ID                     GroupID     `json:"id"`
-	AgentIDs               []AgentID   `json:"agent_ids,omitzero"`
-	Description            string      `json:"description"`
-	ManagerType            ManagerType `json:"manager_type"`
-	BaseTemplateID         string      `json:"base_template_id,omitzero"`
-	DeploymentID           string      `json:"deployment_id,omitzero"`
-	Hidden                 bool        `json:"hidden,omitzero"`
-	LastProcessedMessageID MessageID   `json:"last_processed_message_id,omitzero"`
-	ManagerAgentID         AgentID     `json:"manager_agent_id,omitzero"`
-	MaxMessageBufferLength int         `json:"max_message_buffer_length,omitzero"`
-	MaxTurns               int         `json:"max_turns,omitzero"`
-	MinMessageBufferLength int         `json:"min_message_buffer_length,omitzero"`
-	ProjectID              string      `json:"project_id,omitzero"`
-	// Deprecated: by Letta.
-	SharedBlockIDs          []BlockID `json:"shared_block_ids,omitzero"`
-	SleeptimeAgentFrequency int       `json:"sleeptime_agent_frequency,omitzero"`
-	TemplateID              string    `json:"template_id,omitzero"`
-	TerminationToken        string    `json:"termination_token,omitzero"`
-	TurnsCounter            int       `json:"turns_counter,omitzero"`
 }
 
 // AgentEnvironmentVariable is a secret of an agent's tools.
@@ -717,14 +638,4 @@ const (
 	AgentTypeSleeptimeAgent      AgentType = "sleeptime_agent"
 	AgentTypeVoiceConvoAgent     AgentType = "voice_convo_agent"
 	AgentTypeVoiceSleeptimeAgent AgentType = "voice_sleeptime_agent"
-)
-
-// VectorDBProvider is where a folder's vectors lie.
-type VectorDBProvider string
-
-// The values known today; others are kept as they come.
-const (
-	VectorDBProviderNative   VectorDBProvider = "native"
-	VectorDBProviderTpuf     VectorDBProvider = "tpuf"
-	VectorDBProviderPinecone VectorDBProvider = "pinecone"
 )

@@ -14,36 +14,33 @@ type AgentMessageService struct{ core *core }
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
 // sent once: after an error that leaves open whether it arrived, look at the agent's messages.
 func (s *AgentMessageService) Create(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*Turn, error) {
-	body, err := params.body("agents.messages.create", false, false)
-	if err != nil {
-		return nil, err
-	}
-	r := request{op: Operation{"agents.messages.create", http.MethodPost, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, body: body, turn: true}
-	return s.core.sendTurn(ctx, string(id), r, opts)
+	return s.thread(id).create(ctx, params, opts)
 }
 
 // Stream sends messages and gives the turn as it happens. It is sent once. A background turn is resumed when its
 // connection is lost.
 func (s *AgentMessageService) Stream(ctx context.Context, id AgentID, params *AgentMessageCreateParams, opts ...RequestOption) (*MessageStream, error) {
-	body, err := params.body("agents.messages.stream", true, false)
-	if err != nil {
-		return nil, err
-	}
-	r := request{op: Operation{"agents.messages.stream", http.MethodPost, "/v1/agents/{agent_id}/messages"}, ids: []any{id}, body: body, turn: true}
-	r.stream = true
-	return s.core.stream(ctx, string(id), r, params.Background, func(ctx context.Context, run RunID, cfg *settings) {
-		_, _ = s.Cancel(ctx, id, &AgentMessageCancelParams{RunIDs: []RunID{run}}, cfg)
-	}, opts)
+	return s.thread(id).stream(ctx, params, opts)
 }
 
-// CreateAsync sends messages and returns at once; Runs.Wait waits for the turn, Runs.Messages.List has its messages.
+func (s *AgentMessageService) thread(id AgentID) thread { return thread{core: s.core, agent: id} }
+
+// CreateAsync sends messages and returns at once; Runs.Wait waits for the turn, Runs.Messages.List has its messages. A
+// server without the route answers ErrRetired or ErrNotFound.
+//
+// Deprecated: use Stream with Background, and close the stream when it has named its run: the turn goes on.
 func (s *AgentMessageService) CreateAsync(ctx context.Context, id AgentID, params *AgentMessageCreateAsyncParams, opts ...RequestOption) (*Run, error) {
 	p := copyOf(params)
 	var err error
 	if p.Messages, err = checkInput("agents.messages.create_async", p.Messages, p.Input); err != nil {
 		return nil, err
 	}
-	return do[*Run](ctx, s.core, request{op: Operation{"agents.messages.create_async", http.MethodPost, "/v1/agents/{agent_id}/messages/async"}, ids: []any{id}, body: &p, turn: true}, opts)
+	r := request{op: Operation{"agents.messages.create_async", http.MethodPost, "/v1/agents/{agent_id}/messages/async"}, ids: []any{id}, body: &p, turn: true}
+	cfg, err := s.core.resolveFor(r.op.Name, accepts{}, opts, id) // no lock: the turn goes on when the call has returned
+	if err != nil {
+		return nil, err
+	}
+	return do[*Run](ctx, s.core, r, []RequestOption{cfg})
 }
 
 // List gets one page of the agent's messages: by default the newest 100, oldest first.
@@ -87,7 +84,7 @@ type AgentMessageResetParams struct {
 	AddDefaultInitialMessages bool `json:"add_default_initial_messages,omitzero"`
 }
 
-// Reset empties the agent's context, but for the system message. 0.16.8 still lists the messages as history.
+// Reset empties the agent's context, but for the system message. Letta 0.16.8 still lists the messages as history.
 func (s *AgentMessageService) Reset(ctx context.Context, id AgentID, params *AgentMessageResetParams, opts ...RequestOption) (*AgentState, error) {
 	p := copyOf(params)
 	agent, err := do[*AgentState](ctx, s.core, request{op: Operation{"agents.messages.reset", http.MethodPatch, "/v1/agents/{agent_id}/reset-messages"}, ids: []any{id}, body: &p}, opts)
@@ -107,7 +104,7 @@ type AgentMessageCompactParams struct {
 func (s *AgentMessageService) Compact(ctx context.Context, id AgentID, params *AgentMessageCompactParams, opts ...RequestOption) (*CompactionResponse, error) {
 	p := copyOf(params)
 	r := request{op: Operation{"agents.messages.compact", http.MethodPost, "/v1/agents/{agent_id}/summarize"}, ids: []any{id}, body: &p, turn: true}
-	return do[*CompactionResponse](ctx, s.core, r, opts)
+	return locked[*CompactionResponse](ctx, s.core, string(id), r, opts)
 }
 
 // CompactionResponse says what a compaction did.
@@ -171,6 +168,8 @@ type AgentMessageCreateAsyncParams struct {
 	// Deprecated: by Letta.
 	AssistantMessageToolName string `json:"assistant_message_tool_name,omitzero"`
 	// CallbackURL is called by the server when the run has ended.
+	//
+	// Deprecated: Letta is giving up callbacks. Use Runs.Wait.
 	CallbackURL  string        `json:"callback_url,omitzero"`
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	ClientTools  []ClientTool  `json:"client_tools,omitzero"`

@@ -70,7 +70,7 @@ type Block struct {
 	ReadOnly bool     `json:"read_only"`
 	Tags     []string `json:"tags,omitzero"`
 	// Deprecated: by Letta.
-	TemplateID string `json:"template_id,omitzero"`
+	TemplateID TemplateID `json:"template_id,omitzero"`
 	// Deprecated: by Letta.
 	TemplateName string `json:"template_name,omitzero"`
 }
@@ -92,7 +92,7 @@ type BlockCreateParams struct {
 	ProjectID           string         `json:"project_id,omitzero"`
 	ReadOnly            bool           `json:"read_only,omitzero"`
 	Tags                []string       `json:"tags,omitzero"`
-	TemplateID          string         `json:"template_id,omitzero"`
+	TemplateID          TemplateID     `json:"template_id,omitzero"`
 	TemplateName        string         `json:"template_name,omitzero"`
 }
 
@@ -109,15 +109,15 @@ type BlockUpdateParams struct {
 	IsTemplate     Opt[bool]   `json:"is_template,omitzero"`
 	Label          Opt[string] `json:"label,omitzero"`
 	// Limit is the most characters that Value may hold.
-	Limit               Opt[int]       `json:"limit,omitzero"`
-	Metadata            map[string]any `json:"metadata,omitzero"`
-	PreserveOnMigration Opt[bool]      `json:"preserve_on_migration,omitzero"`
-	ProjectID           Opt[string]    `json:"project_id,omitzero"`
-	ReadOnly            Opt[bool]      `json:"read_only,omitzero"`
-	Tags                []string       `json:"tags,omitzero"`
-	TemplateID          Opt[string]    `json:"template_id,omitzero"`
-	TemplateName        Opt[string]    `json:"template_name,omitzero"`
-	Value               Opt[string]    `json:"value,omitzero"`
+	Limit               Opt[int]        `json:"limit,omitzero"`
+	Metadata            map[string]any  `json:"metadata,omitzero"`
+	PreserveOnMigration Opt[bool]       `json:"preserve_on_migration,omitzero"`
+	ProjectID           Opt[string]     `json:"project_id,omitzero"`
+	ReadOnly            Opt[bool]       `json:"read_only,omitzero"`
+	Tags                []string        `json:"tags,omitzero"`
+	TemplateID          Opt[TemplateID] `json:"template_id,omitzero"`
+	TemplateName        Opt[string]     `json:"template_name,omitzero"`
+	Value               Opt[string]     `json:"value,omitzero"`
 }
 
 // BlockListParams filter and page blocks.

@@ -13,7 +13,9 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/go-querystring/query"
 
@@ -39,14 +41,26 @@ const (
 
 // Client talks to one server. It is safe for concurrent use: make one and share it.
 type Client struct {
+	AccessTokens  *AccessTokenService
 	Agents        *AgentService
+	Archives      *ArchiveService
 	Blocks        *BlockService
 	Conversations *ConversationService
+	Environments  *EnvironmentService
+	Folders       *FolderService
+	Groups        *GroupService
+	Identities    *IdentityService
+	Jobs          *JobService
+	MCPServers    *MCPServerService
 	Messages      *MessageService
 	Models        *ModelService
+	Passages      *PassageService
+	Providers     *ProviderService
 	Runs          *RunService
 	Steps         *StepService
 	Tags          *TagService
+	Templates     *TemplateService
+	Tools         *ToolService
 
 	core *core // behind a pointer, so that fmt prints an address and no header
 }
@@ -58,13 +72,14 @@ type core struct {
 	ownHTTP  bool // not the caller's
 	logger   *slog.Logger
 	defaults settings
-	keyNote  string // why the key of the environment was not used, for a 401
+	secrecy  func() error // see exposed
+	keyNote  string       // why the key of the environment was not used, for a 401
 
 	maxResponse int64 // bytes of a body: a bound against a server that never stops, not a quota
 
 	ensures    keyed.Flights[*ensureResult]
 	ensureTags keyed.Locks[string]
-	tagEdits   keyed.Locks[AgentID]
+	agentEdits keyed.Locks[AgentID]
 	turns      keyed.Locks[string]
 }
 
@@ -77,14 +92,29 @@ func NewClient(opts ...ClientOption) (*Client, error) {
 		return nil, fmt.Errorf("letta: %w", err)
 	}
 	return &Client{
-		Agents:        &AgentService{c, &AgentMessageService{c}},
+		AccessTokens: &AccessTokenService{c},
+		Agents: &AgentService{
+			c, &AgentArchiveService{c}, &AgentBlockService{c}, &AgentFileService{c}, &AgentFolderService{c}, &AgentIdentityService{c},
+			&AgentMessageService{c}, &AgentPassageService{c}, &AgentScheduleService{c}, &AgentToolService{c},
+		},
+		Archives:      &ArchiveService{c, &ArchivePassageService{c}},
 		Blocks:        &BlockService{c, &BlockAgentService{c}},
 		Conversations: &ConversationService{c, &ConversationMessageService{c}},
+		Environments:  &EnvironmentService{c},
+		Folders:       &FolderService{c, &FolderAgentService{c}, &FolderFileService{c}, &FolderPassageService{c}},
+		Groups:        &GroupService{c, &GroupBlockService{c}, &GroupMessageService{c}},
+		Identities:    &IdentityService{c, &IdentityAgentService{c}, &IdentityBlockService{c}, &IdentityPropertyService{c}},
+		Jobs:          &JobService{c},
+		MCPServers:    &MCPServerService{c, &MCPServerToolService{c}},
 		Messages:      &MessageService{c},
 		Models:        &ModelService{c, &ModelEmbeddingService{c}},
+		Passages:      &PassageService{c},
+		Providers:     &ProviderService{c},
 		Runs:          &RunService{c, &RunMessageService{c}, &RunStepService{c}, &RunTraceService{c}, &RunUsageService{c}},
 		Steps:         &StepService{c, &StepFeedbackService{c}, &StepMessageService{c}, &StepMetricService{c}, &StepTraceService{c}},
 		Tags:          &TagService{c},
+		Templates:     &TemplateService{c, &TemplateAgentService{c}},
+		Tools:         &ToolService{c},
 		core:          c,
 	}, nil
 }
@@ -124,6 +154,7 @@ func newCore(opts []ClientOption) (*core, error) {
 	if c.base == CloudURL && settings.auth.header == nil {
 		return nil, errors.New("a key is needed for Letta Cloud: set LETTA_API_KEY or pass WithAPIKey; for a server of your own pass WithBaseURL")
 	}
+	c.secrecy = sync.OnceValue(func() error { return exposed(c.base, c.http.Transport) })
 	c.defaults = settings.settings
 	c.defaults.header.Set("User-Agent", settings.userAgent)
 	return c, c.checkSecrecy(&c.defaults)
@@ -176,17 +207,21 @@ func parseBaseURL(address string) (string, error) {
 
 // checkSecrecy refuses to send a secret in the clear to another machine.
 func (c *core) checkSecrecy(cfg *settings) error {
-	if cfg.insecureHTTP || cfg.auth.header == nil || !strings.HasPrefix(c.base, "http:") {
+	if cfg.insecureHTTP || cfg.auth.header == nil {
 		return nil
 	}
-	u, err := url.Parse(c.base)
-	if err != nil {
+	return c.secrecy()
+}
+
+// exposed is what would happen to a secret on the way to base, nil if it is safe.
+func exposed(base string, transport http.RoundTripper) error {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" {
 		return err
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return fmt.Errorf("the key would travel in the clear to %s: use https, or allow it with WithInsecureHTTP", u.Hostname())
 	}
-	transport := c.http.Transport
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
@@ -211,10 +246,15 @@ type request struct {
 	foreign bool // body and answer are types of the caller: null is an answer, and encoding/json's rules hold
 }
 
-// rawBody is a body that is not encoded by us.
+// subject names the request in errors.
+func (r request) subject() string { return about(r.op.Name, r.ids...) }
+
+// rawBody is a body that is not encoded by us: data, or what reader has, which is read while it is sent.
 type rawBody struct {
 	contentType string
 	data        []byte
+	reader      io.Reader
+	source      io.Reader // the caller's, in reader
 }
 
 // do sends one request and decodes its answer.
@@ -228,9 +268,12 @@ func do[T any](ctx context.Context, c *core, r request, opts []RequestOption) (T
 
 // send is the one place that talks to the server and waits for a whole answer, which it decodes into out (nil to drop it).
 func (c *core) send(ctx context.Context, r request, out any, opts []RequestOption) error {
-	cfg, err := c.resolve(r, opts)
+	cfg, err := c.resolve(r, out, opts)
 	if err != nil {
 		return err
+	}
+	if r.transfers(out) {
+		return c.transfer(ctx, r, cfg, out)
 	}
 	ctx, cancel := cfg.bound(ctx, r)
 	defer cancel()
@@ -238,28 +281,25 @@ func (c *core) send(ctx context.Context, r request, out any, opts []RequestOptio
 	if err != nil {
 		return err
 	}
-	if err := call.run(ctx); err != nil {
-		return err
-	}
-	return call.decode(out)
+	call.out = out
+	return call.run(ctx)
 }
 
 // newCall checks everything that can be checked before something is sent.
 func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, error) {
-	subject := about(r.op.Name, r.ids...)
 	if ctx == nil {
-		return nil, invalid(subject, "the context is nil")
+		return nil, invalid(r.subject(), "the context is nil")
 	}
 	path, err := expand(r.op.PathTemplate, r.ids)
 	if err != nil {
 		return nil, invalid(r.op.Name, "%w", err) // without the ids, one of which is at fault
 	}
 	if err := errors.Join(validate(r.query, true), validate(r.body, false)); err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	values, err := queryValues(r.query)
 	if err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	for key, list := range cfg.query {
 		values[key] = list
@@ -272,29 +312,44 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	for key, list := range r.header {
 		for _, value := range list {
 			if err := checkHeader(key, value); err != nil {
-				return nil, invalid(subject, "%w", err)
+				return nil, invalid(r.subject(), "%w", err)
 			}
 		}
 		header[key] = list
 	}
+	if slices.ContainsFunc(r.ids, isSecret) {
+		path = r.op.PathTemplate // for errors and logs
+	}
 	body, contentType, err := cfg.encode(r.body, r.foreign)
 	if err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	setDefault(header, "Content-Type", contentType)
 	setDefault(header, "Accept", "application/json")
 	setDefault(header, sdkVersionHeader, sdkVersion)
 	setDefault(header, "User-Agent", userAgent)
 	if err := c.checkSecrecy(cfg); err != nil {
-		return nil, invalid(subject, "%w", err)
+		return nil, invalid(r.subject(), "%w", err)
 	}
 	if ctx.Err() != nil {
-		return nil, notSent(subject, contextError(ctx))
+		return nil, notSent(r.subject(), contextError(ctx))
 	}
 	if err := cfg.auth.apply(ctx, header); err != nil {
-		return nil, notSent(subject, err)
+		return nil, notSent(r.subject(), err)
 	}
-	return &call{core: c, cfg: cfg, op: r.op, subject: subject, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}, nil
+	if ctx.Err() != nil { // a token may take its time
+		return nil, notSent(r.subject(), contextError(ctx))
+	}
+	call := &call{core: c, cfg: cfg, op: r.op, ids: r.ids, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}
+	if raw, ok := r.body.(*rawBody); ok && raw.reader != nil {
+		call.upload = &upload{body: raw.reader, source: raw.source}
+	}
+	return call, nil
+}
+
+func isSecret(id any) bool {
+	_, secret := id.(AccessTokenID)
+	return secret
 }
 
 func setDefault(header http.Header, name, value string) {
@@ -307,7 +362,7 @@ func setDefault(header http.Header, name, value string) {
 func expand(path string, ids []any) (string, error) {
 	for _, id := range ids {
 		start, end := strings.IndexByte(path, '{'), strings.IndexByte(path, '}')
-		name, text := path[start+1:end], fmt.Sprint(id)
+		name, text := path[start+1:end], reflect.ValueOf(id).String() // a secret prints as something else
 		switch {
 		case text == "":
 			return "", fmt.Errorf("%s is empty", name)
@@ -392,8 +447,13 @@ func (c *call) decode(out any) error {
 	case string(trimmed) == "null":
 		err = errors.New("it is null")
 	default:
+		result := reflect.ValueOf(out).Elem()
+		if result.Kind() == reflect.Pointer { // the engine is faster without the way through a second pointer
+			result.Set(reflect.New(result.Type().Elem()))
+			out = result.Interface()
+		}
 		if err = unmarshal(body, out); err == nil {
-			err = wellFormed(reflect.ValueOf(out).Elem())
+			err = wellFormed(result)
 		}
 	}
 	if err != nil {
@@ -418,9 +478,11 @@ func wellFormed(v reflect.Value) error {
 				return fmt.Errorf("row %d: %w", i, err)
 			}
 		}
+	case reflect.Interface:
+		return wellFormed(v.Elem())
 	case reflect.Pointer:
-		if turn, ok := v.Interface().(interface{ wellFormed() error }); ok {
-			return turn.wellFormed()
+		if value, ok := v.Interface().(interface{ wellFormed() error }); ok {
+			return value.wellFormed()
 		}
 		if v.Elem().Kind() != reflect.Struct || v.Elem().NumField() == 0 {
 			return nil
@@ -435,8 +497,11 @@ func wellFormed(v reflect.Value) error {
 }
 
 // Do calls an endpoint that this package lacks. path is absolute, such as "/v1/agents/count", and may hold a query. body
-// is nil, bytes or a reader that are sent as they are, or a value that is encoded as JSON. out is nil, or a pointer to
-// decode into; *[]byte takes the body of the answer as it is. Retries follow the method, as everywhere.
+// is nil, bytes or an io.Reader that are sent as they are, or a value that is encoded as JSON. They are sent as JSON
+// unless WithHeader sets another Content-Type. out is nil, or a pointer to decode into; *[]byte takes the body of the
+// answer as it is, an io.Writer gets it as it arrives. Retries follow the method, as everywhere, but what was read from
+// a reader is not sent again. With a reader or a writer, WithTimeout bounds the wait for the answer's beginning and
+// WithIdleTimeout each silence on the way.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...RequestOption) error {
 	method = strings.ToUpper(method)
 	op := Operation{method + " " + path, method, path}
@@ -452,18 +517,15 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any, opt
 	if err != nil {
 		return invalid(op.Name, "the query cannot be parsed: %w", err)
 	}
-	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
-		return invalid(op.Name, "out must be a pointer or nil, not %T", out)
+	_, download := out.(io.Writer)
+	if v := reflect.ValueOf(out); out != nil && !download && v.Kind() != reflect.Pointer || v.Kind() == reflect.Pointer && v.IsNil() {
+		return invalid(op.Name, "out must be a pointer, an io.Writer or nil, not %T", out)
 	}
-	if reader, ok := body.(io.Reader); ok {
-		data, err := io.ReadAll(reader)
-		if err != nil {
-			return invalid(op.Name, "the body cannot be read: %w", err)
-		}
-		body = data
-	}
-	if data, ok := body.([]byte); ok {
-		body = &rawBody{"application/json", data}
+	switch content := body.(type) {
+	case io.Reader:
+		body = &rawBody{contentType: "application/json", reader: content, source: content}
+	case []byte:
+		body = &rawBody{contentType: "application/json", data: content}
 	}
 	if err := c.core.send(ctx, request{op: op, query: values, body: body, foreign: true}, out, opts); err != nil {
 		return err

@@ -2,99 +2,28 @@ package letta
 
 import (
 	"context"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// Errors of approvals and client tools, raised here and not by the server.
-var (
-	ErrInvalidApprovals = errors.New("the approvals do not fit the calls that wait") // refused before sending
-	ErrNothingPending   = errors.New("no tool call waits for an approval")
-	ErrTooManyRounds    = errors.New("the agent kept calling tools")
+// ErrTooManyRounds says that the agent went on calling tools after ToolRun.MaxRounds. Its last calls wait for an answer,
+// unless WithCancelOnDone was given.
+var ErrTooManyRounds = errors.New("the agent kept calling tools")
+
+const (
+	defaultRounds = 10
+	toolGrace     = 20 * time.Millisecond // for a tool to heed the end of its context
 )
-
-// Pending gets the message that asks for approval, nil if nothing waits.
-func (s *AgentMessageService) Pending(ctx context.Context, id AgentID, opts ...RequestOption) (*ApprovalRequestMessage, error) {
-	agent, err := do[*AgentState](ctx, s.core, retrieveAgent(id, &AgentRetrieveParams{Include: []AgentInclude{AgentIncludePendingApproval}}), opts)
-	if err != nil {
-		return nil, err
-	}
-	return agent.PendingApproval, nil
-}
-
-// Respond answers all calls that wait, in one request, and returns the rest of the turn. It asks for them first, and
-// sends nothing unless every one of them has exactly one answer: a server refuses less, and the agent stays stuck.
-func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, opts ...RequestOption) (*Turn, error) {
-	calls, err := s.waiting(ctx, "agents.messages.respond", id, opts)
-	if err == nil {
-		err = CheckApprovals(calls, answers)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.Create(ctx, id, &AgentMessageCreateParams{Messages: []MessageInput{&ApprovalCreate{Approvals: answers}}}, opts...)
-}
-
-// DenyAll denies all calls that wait, with a reason that the model reads: the way out for an agent that is stuck.
-func (s *AgentMessageService) DenyAll(ctx context.Context, id AgentID, reason string, opts ...RequestOption) (*Turn, error) {
-	calls, err := s.waiting(ctx, "agents.messages.deny_all", id, opts)
-	if err != nil {
-		return nil, err
-	}
-	var answers []Approval
-	for _, c := range calls {
-		answers = append(answers, &ApprovalReturn{ToolCallID: c.ToolCallID, Reason: reason})
-	}
-	return s.Create(ctx, id, &AgentMessageCreateParams{Messages: []MessageInput{&ApprovalCreate{Approvals: answers}}}, opts...)
-}
-
-// waiting are the calls that wait, or ErrNothingPending.
-func (s *AgentMessageService) waiting(ctx context.Context, operation string, id AgentID, opts []RequestOption) ([]ToolCall, error) {
-	pending, err := s.Pending(ctx, id, opts...)
-	if err != nil {
-		return nil, err
-	}
-	if pending == nil {
-		return nil, fail(about(operation, id), "%w", ErrNothingPending)
-	}
-	return pending.Calls(), nil
-}
-
-// CheckApprovals reports, as ErrInvalidApprovals, which of the pending calls has no answer or several, and which
-// answer has no call.
-func CheckApprovals(pending []ToolCall, answers []Approval) error {
-	count := map[ToolCallID]int{}
-	for i, answer := range answers {
-		var id ToolCallID
-		switch answer := answer.(type) {
-		case *ApprovalReturn:
-			if answer != nil {
-				id = answer.ToolCallID
-			}
-		case *ToolReturn:
-			if answer != nil {
-				id = answer.ToolCallID
-			}
-		}
-		if !slices.ContainsFunc(pending, func(c ToolCall) bool { return c.ToolCallID == id }) {
-			return argumentError{fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)}
-		}
-		count[id]++
-	}
-	for _, c := range pending {
-		if n := count[c.ToolCallID]; n != 1 {
-			return argumentError{fmt.Errorf("letta: %w: call %q of %s has %d answers", ErrInvalidApprovals, c.ToolCallID, c.Name, n)}
-		}
-	}
-	return nil
-}
 
 // FuncTool is a client tool with the Go function that it stands for; see NewTool.
 type FuncTool struct {
@@ -106,6 +35,7 @@ type FuncTool struct {
 
 // NewTool makes a client tool of a function. The JSON schema that the model reads comes from the type In: field names
 // and what is optional from json tags, descriptions from jsonschema tags. Arguments that violate it do not reach the function.
+// An input that no arguments could satisfy, such as one with a function or with an interface that has methods, is an error.
 // A result that is no string is sent as JSON. An error goes back to the model as a failed call.
 func NewTool[In, Out any](name, description string, f func(context.Context, In) (Out, error)) (*FuncTool, error) {
 	if name == "" || f == nil {
@@ -114,7 +44,10 @@ func NewTool[In, Out any](name, description string, f func(context.Context, In) 
 	if t := reflect.TypeFor[In](); t.Kind() != reflect.Struct && t.Kind() != reflect.Map {
 		return nil, fmt.Errorf("letta: NewTool: the input of %s must be a struct or a map, not %s", name, t)
 	}
-	schema, err := jsonschema.For[In](nil)
+	schema, err := jsonschema.For[In](nil) // an error for a type that contains itself, a function or a channel
+	if err == nil {
+		err = readable(reflect.TypeFor[In](), "the input")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("letta: NewTool: schema of %s: %w", name, err)
 	}
@@ -155,32 +88,113 @@ func NewTool[In, Out any](name, description string, f func(context.Context, In) 
 	return &FuncTool{ClientTool: ClientTool{Name: name, Description: description, Parameters: parameters}, call: call}, nil
 }
 
+// readable reports why encoding/json could not read a type from what its JSON schema describes.
+func readable(t reflect.Type, where string) error {
+	text, value := reflect.TypeFor[encoding.TextUnmarshaler](), reflect.TypeFor[json.Unmarshaler]()
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch pointer := reflect.PointerTo(t); {
+	case slices.Contains([]reflect.Type{reflect.TypeFor[time.Time](), reflect.TypeFor[big.Int](), reflect.TypeFor[big.Rat](), reflect.TypeFor[big.Float]()}, t):
+		return nil // the schema knows them
+	case pointer.Implements(value):
+		return nil // who knows
+	case pointer.Implements(text) && t.Kind() != reflect.String:
+		return fmt.Errorf("%s is a %s, which is read from a string: use a string", where, t)
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		if t.NumMethod() > 0 {
+			return fmt.Errorf("%s is a %s, an interface with methods, which JSON cannot fill", where, t)
+		}
+	case reflect.Slice, reflect.Array:
+		return readable(t.Elem(), where+"[]")
+	case reflect.Map:
+		if key := t.Key(); key.Kind() != reflect.String && !reflect.PointerTo(key).Implements(text) {
+			return fmt.Errorf("%s is a map whose keys, %s, cannot be read", where, key)
+		}
+		return readable(t.Elem(), where+"[]")
+	case reflect.Struct:
+		for i := range t.NumField() {
+			field := t.Field(i)
+			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+			switch {
+			case name == "-" && options == "", !field.IsExported() && !field.Anonymous:
+				continue
+			case field.Anonymous && !field.IsExported() && field.Type.Kind() == reflect.Pointer:
+				return fmt.Errorf("%s embeds %s, which JSON cannot fill because it is not exported", where, field.Type)
+			case slices.Contains(strings.Split(options, ","), "string"):
+				return fmt.Errorf("%s.%s has the json option string, which the schema does not know", where, field.Name)
+			}
+			if err := readable(field.Type, where+"."+field.Name); err != nil {
+				return err
+			}
+		}
+	default:
+	}
+	return nil
+}
+
+// sendable is text in the UTF-8 that JSON demands. What a tool returns is the caller's; a byte too many must not leave the
+// agent without its answer.
+func sendable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
 // ToolRun says how RunTools works.
 type ToolRun struct {
 	Tools []*FuncTool
-	// Approve decides on calls of other tools that wait for an approval. Without it such a call ends the run.
+	// Approve decides on calls of other tools that wait for an approval. Without it, or if it returns nil, such a call ends
+	// RunTools with ErrPendingApproval.
 	Approve func(context.Context, ToolCall) *ApprovalReturn
-	// OnMessage, if set, makes each round a stream, and is given its messages as they come. It may be told of a message in
-	// pieces: see StreamTokens.
+	// OnMessage, if set, makes each round a stream, and is given its messages as they come, in pieces with StreamTokens. Calls
+	// of Tools and requests for an approval come whole, at the end of their round: a call of Tools as a ToolCallMessage, any
+	// other as an ApprovalRequestMessage.
 	OnMessage func(Message)
 	// MaxRounds bounds how often tools are run for one turn; 0 means 10.
 	MaxRounds int
 }
 
 // RunTools sends messages, runs the client tools that the agent calls, side by side, sends back what they return, and
-// goes on until the turn ends. The response holds the messages of all rounds, the usage of all, and the last stop
+// goes on until the turn ends. The turn holds the messages of all rounds, the usage of all, and the last stop
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
-// decides on, or that of a request. When the context ends during a call, the agent waits for its return, and refuses
-// messages until DenyAll; with WithCancelOnDone that is done at once.
+// decides on, or that of a request.
+//
+// When RunTools ends early, because of an error, a panic of a function of yours or the end of the context, calls may be left
+// that wait for an answer, and the agent refuses messages until Respond or DenyAll. With WithCancelOnDone such calls are
+// withdrawn before RunTools returns, but for those of ErrPendingApproval. WithTurnLock holds the lock over all rounds;
+// WithTimeout is for each. Options of streams need OnMessage or WithCancelOnDone.
 func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
-	const operation = "agents.messages.run_tools"
-	if params == nil || run == nil {
-		return nil, invalid(operation, "the params are nil")
+	return s.thread(id).runTools(ctx, params, run, opts)
+}
+
+// RunTools does in a conversation what Agents.Messages.RunTools does.
+func (s *ConversationMessageService) RunTools(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
+	return s.thread(id, params).runTools(ctx, params, run, opts)
+}
+
+// toolLoop is one call of RunTools.
+type toolLoop struct {
+	thread
+	run   *ToolRun
+	tools map[string]*FuncTool
+	cfg   *settings
+	whole *Turn
+	runs  []RunID // of the rounds so far
+}
+
+func (t thread) runTools(ctx context.Context, params *AgentMessageCreateParams, run *ToolRun, opts []RequestOption) (*Turn, error) {
+	subject := t.subject("run_tools")
+	switch {
+	case params == nil || run == nil:
+		return nil, invalid(subject, "the params are nil")
+	case run.OnMessage == nil && (params.Background || params.StreamTokens):
+		return nil, invalid(subject, "background and stream_tokens need OnMessage")
 	}
-	if run.OnMessage == nil && (params.Background || params.StreamTokens) {
-		return nil, invalid(operation, "background and stream_tokens need OnMessage")
+	takes := accepts{streams: true, turns: true}
+	cfg, err := t.core.resolveFor(t.operation("run_tools"), takes, opts, t.id())
+	if err == nil && run.OnMessage == nil && !cfg.cancelOnDone {
+		takes.streams = false
+		cfg, err = t.core.resolveFor(t.operation("run_tools"), takes, opts, t.id())
 	}
-	cfg, err := s.core.resolveFor(operation, accepts{streams: true, turns: true}, opts, id)
 	if err != nil {
 		return nil, err
 	}
@@ -189,89 +203,154 @@ func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *
 	tools := map[string]*FuncTool{}
 	for i, tool := range run.Tools {
 		if tool == nil || tool.call == nil || slices.ContainsFunc(p.ClientTools, func(c ClientTool) bool { return c.Name == tool.Name }) {
-			return nil, invalid(operation, "tools[%d] is not made by NewTool, or its name comes twice", i)
+			return nil, invalid(subject, "tools[%d] is not made by NewTool, or its name comes twice", i)
 		}
 		tools[tool.Name] = tool
 		p.ClientTools = append(p.ClientTools, tool.ClientTool)
 	}
-	release, err := s.core.lockTurn(ctx, cfg, string(id), request{op: Operation{Name: operation}, ids: []any{id}})
+	unlock, err := t.core.lockTurn(ctx, cfg.turnLock, t.key(), subject)
 	if err != nil {
 		return nil, err
 	}
-	defer release() // the lock is for all rounds
+	defer unlock()
 	cfg.turnLock = false
-	rounds := run.MaxRounds
-	if rounds <= 0 {
-		rounds = 10
+	loop := &toolLoop{thread: t, run: run, tools: tools, cfg: cfg, whole: &Turn{}}
+	settled := false // nothing waits, or the caller is to answer
+	defer func() {   // after a panic of the caller's functions too, which goes on to the caller
+		if !settled && cfg.cancelOnDone && len(loop.runs) > 0 {
+			t.withdraw(ctx, loop.runs, cfg)
+		}
+	}()
+	err = loop.rounds(ctx, &p)
+	settled = err == nil || errors.Is(err, errUndecided)
+	return loop.whole, err
+}
+
+// errUndecided is ErrPendingApproval that the caller is to deal with.
+var errUndecided = fmt.Errorf("%w", ErrPendingApproval)
+
+func (l *toolLoop) rounds(ctx context.Context, params *AgentMessageCreateParams) error {
+	subject, most := l.subject("run_tools"), l.run.MaxRounds
+	if most <= 0 {
+		most = defaultRounds
 	}
-	whole := &Turn{}
 	for round := 0; ; round++ {
-		response, err := s.round(ctx, id, &p, run.OnMessage, cfg)
-		if response != nil {
-			whole.add(response)
+		turn, err := l.round(ctx, params)
+		if err != nil && round > 0 {
+			err = fail(subject, "round %d: %w (calls of the agent may wait: see Pending)", round+1, later(err))
 		}
 		if err != nil {
-			return whole, err
+			return err
 		}
-		calls := response.PendingCalls()
+		calls := turn.PendingCalls()
 		switch {
-		case len(calls) == 0 && response.StopReason == StopReasonRequiresApproval:
-			return whole, fail(operation, "%w, for calls that IncludeReturnMessageTypes hides", ErrPendingApproval)
+		case len(calls) == 0 && turn.StopReason == StopReasonRequiresApproval:
+			return fail(subject, "%w, for calls that IncludeReturnMessageTypes hides", errUndecided)
 		case len(calls) == 0:
-			return whole, nil
-		case round == rounds:
-			return whole, fail(operation, "%w: %d rounds", ErrTooManyRounds, rounds)
+			return nil
+		case round == most:
+			return fail(subject, "%w: %d rounds", ErrTooManyRounds, most)
 		}
-		answers := make([]Approval, len(calls))
-		for i, c := range calls {
-			if tools[c.Name] == nil {
-				var decision *ApprovalReturn
-				if run.Approve != nil {
-					decision = run.Approve(ctx, c)
-				}
-				if decision == nil {
-					return whole, fail(operation, "call %s of %s: %w", c.ToolCallID, c.Name, ErrPendingApproval)
-				}
-				answer := *decision
-				answer.ToolCallID = c.ToolCallID
-				answers[i] = &answer
-			}
+		answers, err := l.answer(ctx, calls)
+		if err != nil {
+			return fail(subject, "%w", err)
 		}
-		var running sync.WaitGroup
-		for i, c := range calls {
-			if tool := tools[c.Name]; tool != nil {
-				running.Go(func() { answers[i] = tool.Call(ctx, c) })
-			}
-		}
-		running.Wait()
-		if ctx.Err() != nil {
-			if cfg.cancelOnDone {
-				free, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
-				_, _ = s.DenyAll(free, id, "cancelled", cfg)
-				cancel()
-			}
-			return whole, fail(operation, "%w", contextError(ctx))
-		}
-		p.Messages, p.Input = []MessageInput{&ApprovalCreate{Approvals: answers}}, Content{}
+		params.Messages, params.Input = []MessageInput{&ApprovalCreate{Approvals: answers}}, Content{}
 	}
 }
 
-// round sends messages and waits for the turn, or shows it as it happens.
-func (s *AgentMessageService) round(ctx context.Context, id AgentID, params *AgentMessageCreateParams, show func(Message), cfg *settings) (*Turn, error) {
-	if show == nil {
-		return s.Create(ctx, id, params, cfg)
+// answer decides on the calls of others, and then runs our tools side by side.
+func (l *toolLoop) answer(ctx context.Context, calls []ToolCall) ([]Approval, error) {
+	answers := make([]Approval, len(calls))
+	for i, c := range calls {
+		if l.tools[c.Name] != nil {
+			continue
+		}
+		var decision *ApprovalReturn
+		if l.run.Approve != nil {
+			decision = l.run.Approve(ctx, c)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, contextError(ctx)
+		case decision == nil:
+			return nil, fmt.Errorf("call %s of %s: %w", c.ToolCallID, c.Name, errUndecided)
+		}
+		answers[i] = &ApprovalReturn{ToolCallID: c.ToolCallID, Approve: decision.Approve, Reason: sendable(decision.Reason)}
 	}
-	stream, err := s.Stream(ctx, id, params, cfg)
+	var group sync.WaitGroup
+	for i, c := range calls {
+		if tool := l.tools[c.Name]; tool != nil {
+			group.Go(func() { answers[i] = tool.Call(ctx, c) })
+		}
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
+	return answers, nil
+}
+
+// round sends messages and adds what comes to the whole. It is a stream if somebody looks on, or if it is to be cancelled:
+// only a stream tells its run in time.
+func (l *toolLoop) round(ctx context.Context, params *AgentMessageCreateParams) (*Turn, error) {
+	if l.run.OnMessage == nil && !l.cfg.cancelOnDone {
+		turn, err := l.create(ctx, params, []RequestOption{l.cfg})
+		if turn != nil {
+			l.whole.add(turn)
+		}
+		return turn, err
+	}
+	stream, err := l.stream(ctx, params, []RequestOption{l.cfg})
 	if err != nil {
 		return nil, err
 	}
-	for message, err := range stream.Events() {
-		if err != nil {
-			return stream.Result(), err
+	defer func() { // OnMessage may panic
+		if run := stream.RunID(); run != "" {
+			l.runs = append(l.runs, run)
 		}
-		show(message)
+	}()
+	for message, err := range stream.Messages() {
+		if err != nil {
+			l.whole.add(stream.Result())
+			return nil, err
+		}
+		if _, asks := message.(*ApprovalRequestMessage); !asks {
+			l.show(message)
+		}
 	}
-	return stream.Result(), nil
+	turn := stream.Result()
+	l.whole.add(turn)
+	for _, message := range turn.Messages {
+		if request, asks := message.(*ApprovalRequestMessage); asks {
+			l.showCalls(request)
+		}
+	}
+	return turn, nil
+}
+
+func (l *toolLoop) show(message Message) {
+	if l.run.OnMessage != nil {
+		l.run.OnMessage(message)
+	}
+}
+
+// showCalls shows a whole request for approvals: the calls of our tools as calls, for nobody is asked about them.
+func (l *toolLoop) showCalls(request *ApprovalRequestMessage) {
+	var ours, others []ToolCall
+	for _, c := range request.Calls() {
+		if l.tools[c.Name] != nil {
+			ours = append(ours, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	if len(ours) > 0 {
+		l.show(&ToolCallMessage{MessageCommon: request.MessageCommon, ToolCalls: ours, ToolCall: firstOf(ours)})
+	}
+	if len(others) > 0 {
+		l.show(&ApprovalRequestMessage{MessageCommon: request.MessageCommon, ToolCalls: others, ToolCall: firstOf(others)})
+	}
 }
 
 // Call calls the function, and turns whatever happens into a return for the model. RunTools does it by itself.
@@ -303,17 +382,18 @@ func (t *FuncTool) Call(ctx context.Context, c ToolCall) *ToolReturn {
 	case <-ctx.Done():
 		select {
 		case o = <-done: // it heeded its context
-		case <-time.After(drainTime):
+		case <-time.After(toolGrace):
 			o.err = fmt.Errorf("the tool did not return within %v", timeout)
 		}
 	}
+	status, text := ToolStatusSuccess, o.text
 	if o.err != nil {
-		return &ToolReturn{ToolCallID: c.ToolCallID, Status: "error", ToolReturn: Content{Text: o.err.Error()}}
+		status, text = ToolStatusError, o.err.Error()
 	}
-	return &ToolReturn{ToolCallID: c.ToolCallID, Status: "success", ToolReturn: Content{Text: o.text}}
+	return &ToolReturn{ToolCallID: c.ToolCallID, Status: status, ToolReturn: Content{Text: sendable(text)}}
 }
 
-// add appends another part of the same turn.
+// add appends the next round.
 func (t *Turn) add(next *Turn) {
 	t.Messages = append(t.Messages, next.Messages...)
 	t.StopReason, t.Logprobs = next.StopReason, next.Logprobs

@@ -12,50 +12,22 @@ import (
 type ConversationMessageService struct{ core *core }
 
 // Create sends messages and waits for the whole turn, 10 minutes at most unless WithTimeout says otherwise. It is
-// sent once: after an error that leaves open whether it arrived, look at the conversation's messages. 0.16.8 leaves the
+// sent once: after an error that leaves open whether it arrived, look at the conversation's messages. Letta 0.16.8 leaves the
 // run of such a turn in the state created, so that Runs.Wait would not end.
 func (s *ConversationMessageService) Create(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*Turn, error) {
-	r, key, err := conversationTurn("conversations.messages.create", id, params, false)
-	if err != nil {
-		return nil, err
-	}
-	return s.core.sendTurn(ctx, key, r, opts)
+	return s.thread(id, params).create(ctx, params, opts)
 }
 
 // Stream sends messages and gives the turn as it happens. It is sent once. A background turn is resumed when its
 // connection is lost. ErrBusy if another streamed turn of the conversation goes on; the stream of that turn, if the
 // messages have its otid.
 func (s *ConversationMessageService) Stream(ctx context.Context, id ConversationID, params *ConversationMessageCreateParams, opts ...RequestOption) (*MessageStream, error) {
-	r, key, err := conversationTurn("conversations.messages.stream", id, params, true)
-	if err != nil {
-		return nil, err
-	}
-	agent := params.AgentID
-	return s.core.stream(ctx, key, r, params.Background, func(ctx context.Context, run RunID, cfg *settings) {
-		if id == defaultConversation { // all turns of the agent would stop with it
-			agents := AgentMessageService{s.core}
-			_, _ = agents.Cancel(ctx, agent, &AgentMessageCancelParams{RunIDs: []RunID{run}}, cfg)
-			return
-		}
-		conversations := ConversationService{core: s.core}
-		_, _ = conversations.Cancel(ctx, id, nil, cfg)
-	}, opts)
+	return s.thread(id, params).stream(ctx, params, opts)
 }
 
-// conversationTurn is the call of a turn, and the key of its lock: the conversation "default" shares that of its agent.
-func conversationTurn(operation string, id ConversationID, params *ConversationMessageCreateParams, stream bool) (r request, key string, err error) {
-	body, err := params.body(operation, stream, true)
-	if err == nil {
-		err = checkDefault(operation, id, params.AgentID)
-	}
-	if err != nil {
-		return request{}, "", err
-	}
-	key = string(id)
-	if id == defaultConversation {
-		key = string(params.AgentID)
-	}
-	return request{op: Operation{operation, http.MethodPost, "/v1/conversations/{conversation_id}/messages"}, ids: []any{id}, body: body, turn: true, stream: stream}, key, nil
+// thread is the conversation. params name the agent of the conversation "default".
+func (s *ConversationMessageService) thread(id ConversationID, params *ConversationMessageCreateParams) thread {
+	return thread{core: s.core, inConversation: true, conversation: id, agent: copyOf(params).AgentID}
 }
 
 // Resume gives the events of a background turn that has begun before: that of a run or of an otid, or else the active
@@ -68,7 +40,7 @@ func (s *ConversationMessageService) Resume(ctx context.Context, id Conversation
 		}
 	}
 	r := request{op: Operation{"conversations.messages.stream", http.MethodPost, "/v1/conversations/{conversation_id}/stream"}, ids: []any{id}, turn: true}
-	return s.core.attach(ctx, r, &p, p.RunID, opts)
+	return thread{core: s.core, inConversation: true, conversation: id, agent: p.AgentID}.attach(ctx, r, &p, p.RunID, opts)
 }
 
 // List gets one page of the conversation's messages: by default the newest 100, newest first; of "default" oldest first.
@@ -114,7 +86,7 @@ func (s *ConversationMessageService) Compact(ctx context.Context, id Conversatio
 		return nil, err
 	}
 	r := request{op: Operation{"conversations.messages.compact", http.MethodPost, "/v1/conversations/{conversation_id}/compact"}, ids: []any{id}, body: &p, turn: true}
-	return do[*CompactionResponse](ctx, s.core, r, opts)
+	return locked[*CompactionResponse](ctx, s.core, thread{inConversation: true, conversation: id, agent: p.AgentID}.key(), r, opts)
 }
 
 // ConversationMessageCreateParams are what to send in a conversation, and how to answer.

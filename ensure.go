@@ -48,7 +48,7 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 	if err != nil {
 		return nil, notSent(operation, err)
 	}
-	e := &ensuring{agents: s, tags: slices.Sorted(slices.Values(merged(tags, nil))), create: *create, cfg: new(cfg.clone())}
+	e := &ensuring{agents: s, tags: slices.Sorted(slices.Values(merged(tags, nil))), create: *create, cfg: new(*cfg)}
 	e.create.Tags = merged(tags, create.Tags)
 	// Those who ask for the same share a request. Those who ask for the same user in another way, such as with a request id of
 	// their own in a header, wait for each other, so that the second finds what the first has created.
@@ -207,8 +207,8 @@ func (s *AgentService) Find(ctx context.Context, tags []string, opts ...RequestO
 
 // withTags lists the agents that have all the tags, oldest first.
 func (s *AgentService) withTags(ctx context.Context, operation string, tags []string, projectID string, cfg *settings) ([]*AgentState, error) {
-	lookup := cfg.clone()
-	lookup.query["show_hidden_agents"] = []string{"true"}
+	lookup := *cfg
+	lookup.query = with(cfg.query, "show_hidden_agents", []string{"true"})
 	// No limit: Letta 0.6.12, which does not know the order, then sends all; later servers send the oldest 50.
 	params := &AgentListParams{Tags: tags, MatchAllTags: true, Order: OrderAsc, OrderBy: OrderByCreatedAt, ProjectID: projectID}
 	found, err := s.List(ctx, params, &lookup)

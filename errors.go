@@ -137,7 +137,7 @@ func (c *call) apiError() *APIError {
 		StatusCode: resp.StatusCode, Operation: c.op.Name, Method: c.op.Method, Path: c.path,
 		Type: p.kind, Code: p.code, Message: p.message, Fields: p.fields, Reasons: p.reasons,
 		RunID: p.runID, PendingRequestID: p.pending,
-		RequestID: requestID(resp.Header), Attempts: c.attempts, Body: bytes.Clone(body[:min(len(body), maxErrorSize)]), subject: c.subject,
+		RequestID: requestID(resp.Header), Attempts: c.attempts, Body: bytes.Clone(body[:min(len(body), maxErrorSize)]), subject: c.subject(),
 	}
 	e.RetryAfter, _ = retryAfter(resp.Header)
 	if p.html {
@@ -191,7 +191,7 @@ func (e *DecodeError) Error() string {
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 func (c *call) decodeError(err error) *DecodeError {
-	e := &DecodeError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: http.StatusOK, Err: err, subject: c.subject}
+	e := &DecodeError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: http.StatusOK, Err: err, subject: c.subject()}
 	body := c.attempt.Body
 	e.Body = bytes.Clone(body[:min(len(body), maxErrorSize)])
 	if resp := c.attempt.Response; resp != nil {
@@ -220,7 +220,7 @@ func (e *RedirectError) Error() string {
 }
 
 func (c *call) redirectError() *RedirectError {
-	e := &RedirectError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: c.attempt.Response.StatusCode, subject: c.subject}
+	e := &RedirectError{Operation: c.op.Name, Method: c.op.Method, Path: c.path, StatusCode: c.attempt.Response.StatusCode, subject: c.subject()}
 	if to, err := url.Parse(c.attempt.Location); err == nil {
 		to.User, to.RawQuery, to.Fragment = nil, "", ""
 		e.To = to.String()
@@ -267,7 +267,7 @@ func later(err error) error {
 // HTTPStatus is what a web handler should answer its own user when err came from this package: 200 for nil, 404 for
 // ErrNotFound, 400 for what the server or this package calls invalid, 409 for what is not possible now (ErrBusy,
 // ErrPendingApproval, ErrNothingPending), 503 for what may be tried later (ErrRateLimited, ErrNotSent), 504 for a timeout,
-// 499 for a context that was cancelled, as by a browser that left, 502 for any other failure of Letta or on the way to it,
+// 499 for a context that was cancelled, as by a browser that left, and for a stream that was closed, 502 for any other failure of Letta or on the way to it,
 // and 500 for errors of others.
 func HTTPStatus(err error) int {
 	const clientClosedRequest = 499 // nginx's
@@ -288,11 +288,11 @@ func HTTPStatus(err error) int {
 	switch {
 	case err == nil:
 		return http.StatusOK
-	case is(context.Canceled):
+	case is(context.Canceled, ErrStreamClosed):
 		return clientClosedRequest
 	case is(context.DeadlineExceeded, ErrStreamIdle):
 		return http.StatusGatewayTimeout
-	case is(ErrProvider):
+	case is(ErrProvider, ErrStreamTruncated, ErrStreamGap): // whatever became of the resume
 		return http.StatusBadGateway
 	case is(ErrBusy, ErrPendingApproval, ErrNothingPending, ErrNoActiveRun, ErrInvalidApprovals, ErrConflict):
 		return http.StatusConflict

@@ -243,7 +243,7 @@ func Example_stream() {
 		log.Fatal(err)
 	}
 	defer stream.Close()
-	for message, err := range stream.Events() {
+	for message, err := range stream.Messages() {
 		if err != nil {
 			log.Fatal(err) // what came so far is not the whole answer
 		}
@@ -310,7 +310,7 @@ func Example_approvals() {
 	for _, call := range response.PendingCalls() {
 		answers = append(answers, &letta.ApprovalReturn{ToolCallID: call.ToolCallID, Approve: call.Name == "memory_insert"})
 	}
-	response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers)
+	response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers, nil)
 
 	fmt.Println(len(answers), response.StopReason, err)
 	// Output: 1 end_turn <nil>

@@ -55,6 +55,11 @@ func init() {
 			json.UnmarshalFromFunc(approvals.decode),
 			json.UnmarshalFromFunc(decodeList[Approvals]),
 			json.UnmarshalFromFunc(messageInputs.decode),
+			json.UnmarshalFromFunc(mcpServers.decode),
+			json.UnmarshalFromFunc(decodeList[MCPServers]),
+			json.UnmarshalFromFunc(mcpServerConfigs.decode),
+			json.UnmarshalFromFunc(environmentMessages.decode),
+			json.UnmarshalFromFunc(decodeList[EnvironmentMessages]),
 			json.UnmarshalFromFunc(decodeList[MessageInputs]),
 			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ isKind) error { return dec.SkipValue() }),
 			json.UnmarshalFromFunc(decodeOpt),
@@ -160,7 +165,10 @@ func newUnion[T any, K ~string](field string, kind func(T) K, unknown func(strin
 	u := &union[T]{field: field, variants: map[string]reflect.Type{}, unknown: unknown}
 	for _, v := range variants {
 		t := reflect.TypeOf(v).Elem()
-		u.variants[string(kind(v))], kinds[t] = t, string(kind(v))
+		u.variants[string(kind(v))] = t
+		if kind(v) != "" {
+			kinds[t] = string(kind(v))
+		}
 	}
 	return u
 }

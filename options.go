@@ -43,7 +43,8 @@ type clientSettings struct {
 }
 
 // settings is what the options of one call come to. They are resolved once, at the public method, and passed down from
-// there: a *settings is itself an option, which replaces everything before it.
+// there: a *settings is itself an option, which replaces everything before it. A copy shares its maps with the original:
+// whoever changes one replaces it by a copy of its own.
 type settings struct {
 	auth         auth
 	header       http.Header
@@ -72,30 +73,24 @@ func defaultSettings() settings {
 	return settings{header: http.Header{}, query: url.Values{}, fields: map[string]json.RawMessage{}, timeout: defaultTimeout, maxRetries: defaultRetries, idleTimeout: defaultIdleTimeout}
 }
 
-// clone shares no map with s.
-func (s settings) clone() settings {
-	s.header, s.query, s.fields = s.header.Clone(), maps.Clone(s.query), maps.Clone(s.fields)
-	return s
-}
-
 func (s *settings) applyClient(*clientSettings) error { return errors.New("settings are for calls") }
 
 func (s *settings) applyRequest(c *settings) error {
-	*c = s.clone()
+	*c = *s
 	return nil
 }
 
 // accepts are the kinds of options that only some methods take. Given to another, they are mistakes that would go unnoticed.
-type accepts struct{ streams, turns, ensure bool }
+type accepts struct{ streams, transfers, turns, ensure bool }
 
 // resolve gives the client's settings with the options of one call on top.
-func (c *core) resolve(r request, opts []RequestOption) (*settings, error) {
-	return c.resolveFor(r.op.Name, accepts{streams: r.stream, turns: r.turn}, opts, r.ids...)
+func (c *core) resolve(r request, out any, opts []RequestOption) (*settings, error) {
+	return c.resolveFor(r.op.Name, accepts{streams: r.stream, transfers: r.transfers(out), turns: r.turn}, opts, r.ids...)
 }
 
 // resolveFor is resolve for a method that is made of several operations.
 func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption, ids ...any) (*settings, error) {
-	cfg := c.defaults.clone()
+	cfg := c.defaults
 	cfg.callFields, cfg.streamOption, cfg.turnOption, cfg.ensureOption = false, "", "", ""
 	for _, opt := range opts {
 		if opt == nil {
@@ -106,7 +101,7 @@ func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption,
 		}
 	}
 	switch {
-	case cfg.streamOption != "" && !takes.streams:
+	case cfg.streamOption != "" && !takes.streams && !(takes.transfers && cfg.streamOption == "WithIdleTimeout"):
 		return nil, invalid(about(operation, ids...), "%s is for streams", cfg.streamOption)
 	case cfg.turnOption != "" && !takes.turns:
 		return nil, invalid(about(operation, ids...), "%s is for turns", cfg.turnOption)
@@ -120,9 +115,8 @@ func (c *core) resolveFor(operation string, takes accepts, opts []RequestOption,
 // followUp are the settings for another operation on the way of the same call: its body is not that of the first, and it
 // has no say in what the caller reads of the answer.
 func (s *settings) followUp() *settings {
-	next := s.clone()
-	clear(next.fields)
-	next.callFields, next.response = false, nil
+	next := *s
+	next.fields, next.callFields, next.response = nil, false, nil
 	return &next
 }
 
@@ -135,9 +129,20 @@ func (s *settings) bound(ctx context.Context, r request) (context.Context, conte
 	if timeout <= 0 || r.stream || ctx == nil {
 		return ctx, func() {}
 	}
-	cause := fmt.Errorf("no answer within %v (WithTimeout): %w", timeout, context.DeadlineExceeded)
-	return context.WithTimeoutCause(ctx, timeout, cause)
+	return context.WithTimeoutCause(ctx, timeout, timeoutError{"no answer", timeout})
 }
+
+// timeoutError is the end of a wait that WithTimeout bounds.
+type timeoutError struct {
+	missing string
+	after   time.Duration
+}
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("%s within %v (WithTimeout): %v", e.missing, e.after, context.DeadlineExceeded)
+}
+func (e timeoutError) Unwrap() error { return context.DeadlineExceeded }
+func (e timeoutError) Timeout() bool { return true }
 
 // boundAll is bound for what is made of several operations, which then have no timeout each.
 func (s *settings) boundAll(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -330,6 +335,7 @@ func projectOption(option, name, other, value string) RequestOption {
 		if strings.TrimSpace(value) == "" {
 			return errors.New(option + ": the project is empty")
 		}
+		c.header = c.header.Clone()
 		c.header.Del(other)
 		return setHeader(c, option, name, value)
 	})
@@ -344,6 +350,7 @@ func setHeader(c *settings, option, name, value string) error {
 	if err := checkHeader(name, value); err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
+	c.header = c.header.Clone()
 	switch name = http.CanonicalHeaderKey(name); {
 	case name == "Authorization" || name == "X-Bare-Password":
 		if c.auth = fixedAuth(map[string]string{name: value}); value == "" {
@@ -364,7 +371,7 @@ func WithQuery(key string, values ...string) RequestOption {
 		if key == "" {
 			return errors.New("WithQuery: the key is empty")
 		}
-		c.query[key] = slices.Clone(values)
+		c.query = with(c.query, key, slices.Clone(values))
 		return nil
 	})
 }
@@ -379,9 +386,18 @@ func WithBodyField(name string, value any) RequestOption {
 		if err != nil {
 			return fmt.Errorf("WithBodyField: %w", err)
 		}
-		c.fields[name], c.callFields = data, true
+		c.fields, c.callFields = with(c.fields, name, data), true
 		return nil
 	})
+}
+
+// with is a copy of m with one more entry.
+func with[M ~map[string]V, V any](m M, key string, value V) M {
+	if m = maps.Clone(m); m == nil {
+		m = M{}
+	}
+	m[key] = value
+	return m
 }
 
 func (s *settings) addFields(body []byte) ([]byte, error) {
@@ -407,7 +423,8 @@ func WithTimeout(d time.Duration) RequestOption {
 }
 
 // WithIdleTimeout ends a stream that is silent for so long, with ErrStreamIdle; 0 never does. Default 90 s: a server
-// sends a ping after 20 s of silence. A stream has no total timeout but its context.
+// sends a ping after 20 s of silence. A stream has no total timeout but its context. An upload and a download end in the
+// same way when nothing moves.
 func WithIdleTimeout(d time.Duration) RequestOption {
 	return streamOption("WithIdleTimeout", func(c *settings) error {
 		if d < 0 {
@@ -450,9 +467,11 @@ func WithTurnLock() RequestOption {
 	return requestOption(func(c *settings) error { c.turnLock, c.turnOption = true, "WithTurnLock"; return nil })
 }
 
-// WithCancelOnDone stops the run at the server when its stream ends before the turn does: the context ended, the loop was
-// left, Close was called, the connection was lost for good. Before the server has named the run it cannot be stopped:
-// Stream then waits for that, 10 s at most, although the context has ended. Without the option the turn goes on.
+// WithCancelOnDone cancels the run at the server when its stream ends before the turn does: the context ended, the loop was
+// left, Close was called, the connection was lost for good. Before the server has named the run it cannot be cancelled;
+// that is waited for. The loop gets its error first; then leaving it, or Close, waits until the server has obeyed, 5 s at
+// most. A lock of WithTurnLock is held until then, a minute at most. RunTools also withdraws the calls that wait. Without
+// the option the turn goes on.
 func WithCancelOnDone() RequestOption {
 	return streamOption("WithCancelOnDone", func(c *settings) error { c.cancelOnDone = true; return nil })
 }

@@ -59,6 +59,53 @@ func walk[T, P any](operation string, params *P, page func(*P) ([]T, error), at 
 	}
 }
 
+// whole lists what Letta 0.16.8 cannot page: it orders the list by one thing and compares the cursor with another, so that
+// pages repeat rows and skip others. It asks for a page that holds everything, a larger one when it is full. limit is the
+// field of the params. A server that cuts a page shorter than asked for is followed by its cursor.
+func whole[T, P any](operation string, params *P, page func(*P) ([]T, error), at func(*P, T) string, limit func(*P) *int) iter.Seq2[T, error] {
+	const first, most = 1000, 1 << 20
+	return func(yield func(T, error) bool) {
+		p := copyOf(params)
+		asked := limit(&p)
+		if *asked == 0 {
+			*asked = first
+		}
+		seen, byCursor := map[string]bool{}, false
+		for {
+			rows, err := page(&p)
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+			q, fresh := p, 0
+			for _, row := range rows {
+				key := at(&q, row)
+				if seen[key] {
+					continue
+				}
+				seen[key] = true
+				fresh++
+				if !yield(row, nil) {
+					return
+				}
+			}
+			switch {
+			case !byCursor && len(rows) >= *asked:
+				if *asked >= most {
+					yield(*new(T), fail(operation, "%w: a page of %d rows is not the last", ErrPageLoop, len(rows)))
+					return
+				}
+				*asked *= 2
+			case fresh == 0 || len(rows) < defaultPage:
+				return
+			default:
+				p, byCursor = q, true
+				asked = limit(&p)
+			}
+		}
+	}
+}
+
 // pastPages remembers some of the pages of a walk, so that the memory of a walk does not grow with the list: the one before
 // and the first, where a server starts again that does not know the cursor's row, and one that moves on at each power of
 // two, so that no circle goes unnoticed.

@@ -53,10 +53,13 @@ func (p problem) is(target error) bool {
 	case ErrRateLimited:
 		return p.status == http.StatusTooManyRequests && !p.provider() && !p.quota()
 	case ErrServer:
-		return p.status >= 500 || p.kind == "internal_error" && !p.waitsForApproval()
+		return p.status >= 500 || p.status == 0 && slices.Contains(serverFailures, p.kind) && !p.waitsForApproval()
 	}
 	return false
 }
+
+// serverFailures are the kinds of a stream's failures that are the server's own.
+var serverFailures = []string{"internal_error", "stream_incomplete", "stream_task_cancelled", "INTERNAL_SERVER_ERROR", string(StopReasonError)}
 
 // provider reports whether the model's provider failed: Letta 0.16.8 names that llm_...
 func (p problem) provider() bool {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -35,16 +36,17 @@ type outcome struct {
 	toldWhen    bool // the server said when to come back
 	provider    bool // the model's provider failed, not the server
 	quota       bool // a limit of the account, which waiting does not help against
+	spent       bool // the body was read while it was sent, and cannot be read again
 }
 
 // retryable is the retry law. GET, HEAD, PUT and DELETE are sent again after a lost connection, 408, 429 and 5xx but 501.
 // POST and PATCH are sent again only when nothing was sent, or when the server itself says when to come back: 429 or 503
 // with Retry-After that does not come from the model's provider. A turn is sent again only when nothing was sent: a turn
-// that arrives twice is paid for twice.
+// that arrives twice is paid for twice. An upload is sent again only if its reader was not touched.
 func (o outcome) retryable() bool {
 	idempotent := o.method != http.MethodPost && o.method != http.MethodPatch
 	switch {
-	case o.permanent, o.quota, o.status == http.StatusNotImplemented:
+	case o.permanent, o.quota, o.spent, o.status == http.StatusNotImplemented:
 		return false
 	case o.status == 0:
 		return idempotent || o.nothingSent
@@ -66,15 +68,20 @@ type call struct {
 	core    *core
 	cfg     *settings
 	op      Operation
-	subject string // the operation and its ids, for errors
+	ids     []any
 	path    string // escaped, without the query
 	url     string
 	header  http.Header
 	body    []byte
+	upload  *upload // instead of body
 	turn    bool
 	stream  bool
 	foreign bool
 
+	download bool // the answer is written as it arrives
+
+	out       any  // what the answer is decoded into, nil to drop it
+	seen      Call // by the transport
 	began     time.Time
 	attempts  int
 	attempt   *attempt.Attempt // the last one
@@ -84,22 +91,33 @@ type call struct {
 	wait      time.Duration    // before the next attempt
 }
 
-// run makes attempts until there is an answer to return, in c.attempt, or a reason to stop, which is the error.
-func (c *call) run(ctx context.Context) error {
-	c.began = time.Now()
-	err := c.loop(context.WithValue(ctx, operationKey{}, c.op))
+// subject names the call in errors.
+func (c *call) subject() string { return about(c.op.Name, c.ids...) }
+
+// run makes attempts until there is an answer to return, or a reason to stop, which is the error. It decodes the answer,
+// unless it is a stream.
+func (c *call) run(ctx context.Context) (err error) {
+	c.began, c.seen.op = time.Now(), c.op
+	defer func() { c.seen.end(err) }()
+	err = c.loop(context.WithValue(ctx, callKey{}, &c.seen))
 	if c.cfg.response != nil {
 		*c.cfg.response = c.response()
 	}
 	if err != nil {
 		return c.transportError(ctx, err)
 	}
-	return nil
+	if c.stream && c.streaming() {
+		return nil
+	}
+	return c.decode(c.out)
 }
 
 func (c *call) loop(ctx context.Context) error {
 	var body any
-	if c.body != nil {
+	switch {
+	case c.upload != nil:
+		body = func() (io.Reader, error) { return c.upload, nil }
+	case c.body != nil:
 		body = c.body
 	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, c.op.Method, c.url, body)
@@ -108,7 +126,7 @@ func (c *call) loop(ctx context.Context) error {
 	}
 	request.Header = c.header
 	hc := *c.core.http
-	if c.stream {
+	if c.stream || c.download || c.upload != nil {
 		hc.Timeout = 0 // it would cut the stream
 	}
 	if hc.Transport == nil {
@@ -131,7 +149,7 @@ func (c *call) loop(ctx context.Context) error {
 
 // streaming reports whether the body of the answer is still to be read.
 func (c *call) streaming() bool {
-	return c.stream && c.attempt.Response.StatusCode >= 200 && c.attempt.Response.StatusCode < 300
+	return (c.stream || c.download) && c.attempt.Response.StatusCode >= 200 && c.attempt.Response.StatusCode < 300
 }
 
 // transport makes each round trip of net/http's client an attempt. It also hides CloseIdleConnections from retryablehttp,
@@ -145,7 +163,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := t.call
 	began := time.Now()
 	c.attempt = attempt.Send(t.next, r, attempt.Policy{
-		Once: !idempotent(c.op.Method), Stream: c.stream, Limit: c.core.maxResponse, ErrorLimit: 8 * maxErrorSize, // a 422 may hold what was sent
+		Once: !idempotent(c.op.Method), Stream: c.stream || c.download, Limit: c.core.maxResponse, ErrorLimit: 8 * maxErrorSize, // a 422 may hold what was sent
 	})
 	c.attempts++
 	c.log(r.Context(), time.Since(began))
@@ -166,7 +184,7 @@ func (c *call) check(ctx context.Context, _ *http.Response, err error) (bool, er
 }
 
 func (c *call) outcome(err error) outcome {
-	o := outcome{method: c.op.Method, turn: c.turn, nothingSent: c.attempt == nil || c.attempt.NothingSent()}
+	o := outcome{method: c.op.Method, turn: c.turn, nothingSent: c.attempt == nil || c.attempt.NothingSent(), spent: c.upload.spent()}
 	if err != nil {
 		var untrusted *tls.CertificateVerificationError
 		var unknown x509.UnknownAuthorityError
@@ -236,11 +254,11 @@ func (c *call) transportError(ctx context.Context, err error) error {
 	}
 	switch {
 	case !c.sent:
-		return notSent(c.subject, err)
+		return notSent(c.subject(), err)
 	case !idempotent(c.op.Method):
-		return fail(c.subject, "%w (the request may have reached the server: look before you send it again)", err)
+		return fail(c.subject(), "%w (the request may have reached the server: look before you send it again)", err)
 	}
-	return fail(c.subject, "%w", err)
+	return fail(c.subject(), "%w", err)
 }
 
 // contextError is the cause of a context's end, in which the end itself stays visible.

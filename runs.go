@@ -36,12 +36,6 @@ func (s *RunService) ListAll(ctx context.Context, params *RunListParams, opts ..
 		func(p *RunListParams, r *Run) string { p.Before = r.ID; return string(r.ID) })
 }
 
-// Stream gives the events of a background run after the one with the sequence number after, or all of them for 0: for
-// another process than the one that began the turn. It is Messages.Stream in short.
-func (s *RunService) Stream(ctx context.Context, id RunID, after int, opts ...RequestOption) (*MessageStream, error) {
-	return s.Messages.Stream(ctx, id, &RunMessageStreamParams{StartingAfter: after}, opts...)
-}
-
 // Wait asks for the run until it has ended, and returns it: completed, failed or cancelled. The context bounds the
 // wait.
 func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) (*Run, error) {
@@ -101,23 +95,27 @@ const (
 
 // Run is a turn as the server keeps it.
 type Run struct {
-	ID                 RunID             `json:"id"`
-	AgentID            AgentID           `json:"agent_id"`
-	Background         bool              `json:"background,omitzero"`
-	BaseTemplateID     string            `json:"base_template_id,omitzero"`
-	CallbackError      string            `json:"callback_error,omitzero"`
-	CallbackSentAt     time.Time         `json:"callback_sent_at,omitzero"`
-	CallbackStatusCode int               `json:"callback_status_code,omitzero"`
-	CallbackURL        string            `json:"callback_url,omitzero"`
-	CompletedAt        time.Time         `json:"completed_at,omitzero"`
-	ConversationID     ConversationID    `json:"conversation_id,omitzero"`
-	CreatedAt          time.Time         `json:"created_at,omitzero"`
-	Metadata           map[string]any    `json:"metadata,omitzero"`
-	RequestConfig      *RunRequestConfig `json:"request_config,omitzero"`
-	Status             RunStatus         `json:"status"`
-	StopReason         StopReason        `json:"stop_reason,omitzero"`
-	TotalDurationNS    int               `json:"total_duration_ns,omitzero"`
-	TTFTNS             int               `json:"ttft_ns,omitzero"`
+	ID             RunID   `json:"id"`
+	AgentID        AgentID `json:"agent_id"`
+	Background     bool    `json:"background,omitzero"`
+	BaseTemplateID string  `json:"base_template_id,omitzero"`
+	// Deprecated: Letta is giving up callbacks. Use Status.
+	CallbackError string `json:"callback_error,omitzero"`
+	// Deprecated: Letta is giving up callbacks. Use CompletedAt.
+	CallbackSentAt time.Time `json:"callback_sent_at,omitzero"`
+	// Deprecated: Letta is giving up callbacks. Use Status.
+	CallbackStatusCode int `json:"callback_status_code,omitzero"`
+	// Deprecated: Letta is giving up callbacks. Use Runs.Wait.
+	CallbackURL     string            `json:"callback_url,omitzero"`
+	CompletedAt     time.Time         `json:"completed_at,omitzero"`
+	ConversationID  ConversationID    `json:"conversation_id,omitzero"`
+	CreatedAt       time.Time         `json:"created_at,omitzero"`
+	Metadata        map[string]any    `json:"metadata,omitzero"`
+	RequestConfig   *RunRequestConfig `json:"request_config,omitzero"`
+	Status          RunStatus         `json:"status"`
+	StopReason      StopReason        `json:"stop_reason,omitzero"`
+	TotalDurationNS int               `json:"total_duration_ns,omitzero"`
+	TTFTNS          int               `json:"ttft_ns,omitzero"`
 }
 
 // Ended reports whether the run has completed, failed or been cancelled.

@@ -27,7 +27,7 @@ func (p *RunMessageListParams) cursors() (order *Order, after, before *MessageID
 // Stream gives the events of a background run, which may have ended. It resumes by itself. A server keeps the events for
 // some hours; a run that was not in the background is ErrBadRequest.
 func (s *RunMessageService) Stream(ctx context.Context, id RunID, params *RunMessageStreamParams, opts ...RequestOption) (*MessageStream, error) {
-	return s.core.attach(ctx, runStream(id), params, id, opts)
+	return thread{core: s.core}.attach(ctx, runStream(id), params, id, opts)
 }
 
 func runStream(id RunID) request {
@@ -41,19 +41,20 @@ func streamRun(id RunID, after int) request {
 	return r
 }
 
-// attach sends r, whose answer is the stream of a turn that has begun before. It takes no lock and cancels nothing.
-func (c *core) attach(ctx context.Context, r request, params *RunMessageStreamParams, run RunID, opts []RequestOption) (*MessageStream, error) {
+// attach sends r, whose answer is the stream of a turn that has begun before. It takes no lock: whoever sent the turn has it.
+func (t thread) attach(ctx context.Context, r request, params *RunMessageStreamParams, run RunID, opts []RequestOption) (*MessageStream, error) {
 	p := copyOf(params)
 	r.body, r.turn, r.stream = p.body(), true, true
-	cfg, err := c.resolve(r, opts)
+	cfg, err := t.core.resolveFor(r.op.Name, accepts{streams: true}, opts, r.ids...)
 	if err != nil {
 		return nil, err
 	}
-	stream := &MessageStream{core: c, cfg: cfg, pings: cfg.pings, resume: streamRun, runID: run, seq: p.StartingAfter}
-	if run != "" {
-		stream.turn.turn.RunIDs = []RunID{run}
-	}
-	return stream.start(ctx, r)
+	reader := t.reader(r, cfg, nil)
+	reader.resumable, reader.attached = true, true
+	reader.sequence = sequence{last: p.StartingAfter, begin: p.StartingAfter}
+	reader.seq.Store(int64(p.StartingAfter))
+	reader.named(run)
+	return reader.open(ctx, r)
 }
 
 // RunMessageStreamParams say where to begin, and for Conversations.Messages.Resume of which turn.
@@ -72,7 +73,7 @@ type RunMessageStreamParams struct {
 }
 
 // body asks for the known event once more, which the stream drops: to a request for what comes after the end of a run,
-// 0.16.8 answers nothing at all, not even headers, as a server does that is merely slow.
+// Letta 0.16.8 answers nothing at all, not even headers, as a server does that is merely slow.
 func (p *RunMessageStreamParams) body() any {
 	type fields RunMessageStreamParams
 	sent := fields(*p)

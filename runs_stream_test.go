@@ -21,7 +21,7 @@ func TestRunsStream(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) { sse(w, framesAfter(frames, resumeOf(r))...) })
 	client := s.client(t)
 	for from := range lastSeq(frames) {
-		stream, err := client.Runs.Stream(streamContext(t), run, from)
+		stream, err := client.Runs.Messages.Stream(streamContext(t), run, &letta.RunMessageStreamParams{StartingAfter: from})
 		require.NoError(t, err)
 		require.Equal(t, run, stream.RunID())
 		require.Equal(t, from, stream.LastSeq())
@@ -38,7 +38,7 @@ func TestRunsStream(t *testing.T) {
 	require.JSONEq(t, `{"starting_after":1,"include_pings":true}`, s.seen("POST")[2].Body, "from 2: the known frame once more")
 	require.Equal(t, "text/event-stream", r.Header.Get("Accept"))
 
-	stream, err := client.Runs.Stream(streamContext(t), run, 0, letta.WithPings())
+	stream, err := client.Runs.Messages.Stream(streamContext(t), run, &letta.RunMessageStreamParams{StartingAfter: 0}, letta.WithPings())
 	require.NoError(t, err)
 	shown, err := watchStream(t, stream)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestRunsStream(t *testing.T) {
 func TestRunIDsOfARunsStream(t *testing.T) {
 	t.Parallel()
 	frames := recordedFrames(t, "agents.messages.create.stream_background")
-	stream, err := serve(t, sendStream(frames...)).client(t).Runs.Stream(streamContext(t), runOf(frames), 0)
+	stream, err := serve(t, sendStream(frames...)).client(t).Runs.Messages.Stream(streamContext(t), runOf(frames), &letta.RunMessageStreamParams{StartingAfter: 0})
 	require.NoError(t, err)
 	turn, err := stream.Collect()
 	require.NoError(t, err)
@@ -68,12 +68,12 @@ func TestRunsStreamResumes(t *testing.T) {
 		}
 		sse(w, rest...)
 	})
-	stream, err := s.client(t).Runs.Stream(streamContext(t), runOf(frames), 2)
+	stream, err := s.client(t).Runs.Messages.Stream(streamContext(t), runOf(frames), &letta.RunMessageStreamParams{StartingAfter: 2})
 	require.NoError(t, err)
 	turn, err := stream.Collect()
 	require.NoError(t, err)
 	require.Greater(t, connections, 2)
-	whole, err := serve(t, sendStream(framesAfter(frames, 2)...)).client(t).Runs.Stream(streamContext(t), runOf(frames), 2)
+	whole, err := serve(t, sendStream(framesAfter(frames, 2)...)).client(t).Runs.Messages.Stream(streamContext(t), runOf(frames), &letta.RunMessageStreamParams{StartingAfter: 2})
 	require.NoError(t, err)
 	want, err := whole.Collect()
 	require.NoError(t, err)
@@ -85,17 +85,17 @@ func TestRunsStreamRefused(t *testing.T) {
 	x, ok := apispec.Recording(apispec.ServerV1, "runs.messages.stream.error_not_background_400")
 	require.True(t, ok)
 	client := serve(t, reply(400, string(x.Body))).client(t)
-	_, err := client.Runs.Stream(streamContext(t), "run-1", 0)
+	_, err := client.Runs.Messages.Stream(streamContext(t), "run-1", &letta.RunMessageStreamParams{StartingAfter: 0})
 	require.ErrorIs(t, err, letta.ErrBadRequest)
 	require.ErrorContains(t, err, "background mode")
 	for _, id := range []letta.RunID{"", "a/b", ".."} {
-		_, err := client.Runs.Stream(streamContext(t), id, 0)
+		_, err := client.Runs.Messages.Stream(streamContext(t), id, &letta.RunMessageStreamParams{StartingAfter: 0})
 		require.ErrorContains(t, err, "run_id")
 	}
-	_, err = client.Runs.Stream(streamContext(t), "run-1", 0, nil)
+	_, err = client.Runs.Messages.Stream(streamContext(t), "run-1", &letta.RunMessageStreamParams{StartingAfter: 0}, nil)
 	require.ErrorContains(t, err, "option is nil")
 	var none context.Context
-	_, err = client.Runs.Stream(none, "run-1", 0)
+	_, err = client.Runs.Messages.Stream(none, "run-1", &letta.RunMessageStreamParams{StartingAfter: 0})
 	require.ErrorContains(t, err, "context")
 }
 
@@ -103,7 +103,7 @@ func TestRunsStreamRefused(t *testing.T) {
 // no sign that the turn was complete.
 func TestRunsStreamAfterTheEnd(t *testing.T) {
 	t.Parallel()
-	_, err := serve(t, hang).client(t).Runs.Stream(streamContext(t), "run-1", 1000, letta.WithTimeout(1500*time.Millisecond))
+	_, err := serve(t, hang).client(t).Runs.Messages.Stream(streamContext(t), "run-1", &letta.RunMessageStreamParams{StartingAfter: 1000}, letta.WithTimeout(1500*time.Millisecond))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 

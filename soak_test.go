@@ -52,7 +52,7 @@ func TestSoakOnLettatest(t *testing.T) {
 				return
 			}
 			var pieces []string
-			for m, err := range stream.Events() {
+			for m, err := range stream.Messages() {
 				if !assert.NoError(t, err) {
 					return
 				}

@@ -68,7 +68,7 @@ type Step struct {
 	PromptTokens        int               `json:"prompt_tokens,omitzero"`
 	PromptTokensDetails map[string]any    `json:"prompt_tokens_details,omitzero"`
 	ProviderCategory    ProviderCategory  `json:"provider_category,omitzero"`
-	ProviderID          string            `json:"provider_id,omitzero"`
+	ProviderID          ProviderID        `json:"provider_id,omitzero"`
 	ProviderName        string            `json:"provider_name,omitzero"`
 	ReasoningTokens     int               `json:"reasoning_tokens,omitzero"`
 	RequestID           string            `json:"request_id,omitzero"`

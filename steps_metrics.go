@@ -15,16 +15,16 @@ func (s *StepMetricService) Retrieve(ctx context.Context, id StepID, opts ...Req
 
 // StepMetricRetrieveResponse says how long a step took, in nanoseconds; the starts are Unix times.
 type StepMetricRetrieveResponse struct {
-	ID                StepID  `json:"id"`
-	AgentID           AgentID `json:"agent_id,omitzero"`
-	BaseTemplateID    string  `json:"base_template_id,omitzero"`
-	LLMRequestNS      int     `json:"llm_request_ns,omitzero"`
-	LLMRequestStartNS int     `json:"llm_request_start_ns,omitzero"`
-	ProjectID         string  `json:"project_id,omitzero"`
-	ProviderID        string  `json:"provider_id,omitzero"`
-	RunID             RunID   `json:"run_id,omitzero"`
-	StepNS            int     `json:"step_ns,omitzero"`
-	StepStartNS       int     `json:"step_start_ns,omitzero"`
-	TemplateID        string  `json:"template_id,omitzero"`
-	ToolExecutionNS   int     `json:"tool_execution_ns,omitzero"`
+	ID                StepID     `json:"id"`
+	AgentID           AgentID    `json:"agent_id,omitzero"`
+	BaseTemplateID    string     `json:"base_template_id,omitzero"`
+	LLMRequestNS      int        `json:"llm_request_ns,omitzero"`
+	LLMRequestStartNS int        `json:"llm_request_start_ns,omitzero"`
+	ProjectID         string     `json:"project_id,omitzero"`
+	ProviderID        ProviderID `json:"provider_id,omitzero"`
+	RunID             RunID      `json:"run_id,omitzero"`
+	StepNS            int        `json:"step_ns,omitzero"`
+	StepStartNS       int        `json:"step_start_ns,omitzero"`
+	TemplateID        TemplateID `json:"template_id,omitzero"`
+	ToolExecutionNS   int        `json:"tool_execution_ns,omitzero"`
 }

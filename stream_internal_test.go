@@ -37,7 +37,7 @@ func TestAccumulationIsLinear(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range size / 10 {
-			a.add(piece)
+			a.addMessage(piece)
 		}
 		runtime.ReadMemStats(&after)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(10*size), kind)
@@ -64,7 +64,7 @@ func TestAccumulatorKeys(t *testing.T) {
 	add := func(kind string, id MessageID, otid, text string) {
 		m := pieceOf(kind, text)
 		m.Common().ID, m.Common().Otid = id, otid
-		a.add(m)
+		a.addMessage(m)
 	}
 	add("reasoning_message", "m1", "o1", "I ")
 	add("assistant_message", "m1", "o2", "He")
@@ -98,9 +98,9 @@ func TestParallelCallsInPieces(t *testing.T) {
 		{Arguments: `}`, ToolCallID: "call_1"},
 		{Arguments: `2}`, ToolCallID: "call_2"},
 	} {
-		a.add(&ToolCallMessage{MessageCommon: MessageCommon{ID: "m1"}, ToolCalls: []ToolCall{c}, ToolCall: &c})
+		a.addMessage(&ToolCallMessage{MessageCommon: MessageCommon{ID: "m1"}, ToolCalls: []ToolCall{c}, ToolCall: &c})
 	}
-	a.add(&ToolCallMessage{MessageCommon: MessageCommon{ID: "m2"}, ToolCall: &ToolCall{Name: "older", ToolCallID: "call_3", Arguments: "{}"}})
+	a.addMessage(&ToolCallMessage{MessageCommon: MessageCommon{ID: "m2"}, ToolCall: &ToolCall{Name: "older", ToolCallID: "call_3", Arguments: "{}"}})
 	turn := a.result()
 	require.Equal(t, []ToolCall{{"one", `{"a":1}`, "call_1"}, {"two", `{"b":2}`, "call_2"}, {"older", "{}", "call_3"}}, turn.ToolCalls())
 	require.Len(t, turn.Messages, 2)
@@ -110,10 +110,10 @@ func TestSignatureOfReasoning(t *testing.T) {
 	t.Parallel()
 	var a accumulator
 	first := pieceOf("reasoning_message", "a")
-	a.add(first)
+	a.addMessage(first)
 	last := pieceOf("reasoning_message", "b")
 	last.(*ReasoningMessage).Signature = "signed"
-	a.add(last)
+	a.addMessage(last)
 	whole := a.result().Messages[0].(*ReasoningMessage)
 	require.Equal(t, "ab", whole.Reasoning)
 	require.Equal(t, "signed", whole.Signature)

@@ -183,7 +183,7 @@ func helloBackground() *letta.AgentMessageCreateParams {
 // watchStream reads a stream to its end: what the loop saw, as JSON, and its error.
 func watchStream(t *testing.T, stream *letta.MessageStream) (shown []string, err error) {
 	t.Helper()
-	for m, e := range stream.Events() {
+	for m, e := range stream.Messages() {
 		require.NoError(t, err, "the loop went on after an error")
 		if e != nil {
 			require.Nil(t, m)
@@ -388,7 +388,9 @@ func TestResumeRefused(t *testing.T) {
 		var apiErr *letta.APIError
 		require.ErrorAs(t, err, &apiErr)
 		require.Equal(t, status, apiErr.StatusCode)
-		require.Equal(t, letta.StreamError{RunID: runOf(frames), LastSeq: 3, Err: streamError(t, err).Err}, *streamError(t, err))
+		require.Equal(t, runOf(frames), streamError(t, err).RunID)
+		require.Equal(t, 3, streamError(t, err).LastSeq)
+		require.Equal(t, http.StatusBadGateway, letta.HTTPStatus(err), "the 404 is not that of the user's own question")
 		require.Len(t, s.seen("POST"), 2, "a refusal is final")
 		require.Equal(t, "You said:", stream.Result().Text())
 	}
@@ -599,7 +601,9 @@ func TestStreamBodies(t *testing.T) {
 	fault := func(kind, message, detail string, targets ...error) func(*testing.T, []string, *letta.Turn, error) {
 		return func(t *testing.T, _ []string, turn *letta.Turn, err error) {
 			e := streamError(t, err)
-			require.Equal(t, letta.StreamError{Type: kind, Message: message, Detail: detail, RunID: "run-1"}, *e)
+			require.Equal(t, []string{kind, message, detail, "run-1", "agents.messages.stream"}, []string{e.Type, e.Message, e.Detail, string(e.RunID), e.Operation})
+			require.NoError(t, e.Err)
+			require.ErrorContains(t, err, "letta: agents.messages.stream agent-1: run run-1: "+kind)
 			for _, target := range []error{letta.ErrProvider, letta.ErrPendingApproval, letta.ErrStreamTruncated} {
 				require.Equal(t, slices.Contains(targets, target), errors.Is(err, target), target)
 			}
@@ -647,11 +651,7 @@ func TestStreamBodies(t *testing.T) {
 		{"end without DONE", pingFrame + textFrame + stopFrame + usageFrame, nil, ok(1)},
 		{"end without usage", pingFrame + textFrame + stopFrame, nil, warning("", "the usage of the turn is missing")},
 		{"half usage", pingFrame + textFrame + stopFrame + usageFrame[:60], nil, warning("", "the usage of the turn is missing")},
-		{"early DONE", pingFrame + textFrame + doneFrame, nil, func(t *testing.T, shown []string, turn *letta.Turn, err error) {
-			require.NoError(t, err, "[DONE] ends a turn (design.md 7)")
-			require.Len(t, shown, 1)
-			require.Empty(t, turn.StopReason)
-		}},
+		{"early DONE", pingFrame + textFrame + doneFrame, nil, fails(letta.ErrStreamTruncated, 1, "without a stop reason")},
 		{"nothing", "", nil, func(t *testing.T, _ []string, _ *letta.Turn, err error) {
 			require.ErrorIs(t, err, letta.ErrStreamTruncated)
 			streamError(t, err)
@@ -875,7 +875,7 @@ func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		for _, err := range dripped(t, 90*time.Second, time.Second, append(slices.Repeat([]string{textFrame}, 30), stopFrame, doneFrame)...).Events() {
+		for _, err := range dripped(t, 90*time.Second, time.Second, append(slices.Repeat([]string{textFrame}, 30), stopFrame, doneFrame)...).Messages() {
 			require.NoError(t, err, "after %d messages", n)
 			if n++; n%10 == 1 {
 				time.Sleep(time.Hour)
@@ -1047,7 +1047,7 @@ func TestContextOfAStream(t *testing.T) {
 					if when == "in the stream" {
 						require.NoError(t, err)
 						n := 0
-						for _, e := range stream.Events() {
+						for _, e := range stream.Messages() {
 							n++
 							err = e
 							end()
@@ -1111,7 +1111,7 @@ func TestCancelOnDone(t *testing.T) {
 			defer cancel()
 			stream, err := s.client(t).Agents.Messages.Stream(ctx, streamAgent, helloParams(), letta.WithCancelOnDone())
 			require.NoError(t, err)
-			for range stream.Events() {
+			for range stream.Messages() {
 				time.AfterFunc(150*time.Millisecond, cancel) // the frames after the text have come by then
 			}
 			requests := slices.DeleteFunc(s.seen("POST"), func(r seen) bool { return !strings.HasSuffix(r.Path, "/cancel") })
@@ -1137,7 +1137,7 @@ func TestCancelOnDoneWhenTheLoopIsLeft(t *testing.T) {
 	defer cancel()
 	stream, err := s.client(t).Agents.Messages.Stream(ctx, streamAgent, helloParams(), letta.WithCancelOnDone())
 	require.NoError(t, err)
-	for range stream.Events() {
+	for range stream.Messages() {
 		if cancel(); ctx.Err() != nil {
 			break
 		}
@@ -1158,7 +1158,7 @@ func TestCancelHasNoFieldsOfTheTurn(t *testing.T) {
 	defer cancel()
 	stream, err := s.client(t).Agents.Messages.Stream(ctx, streamAgent, helloParams(), letta.WithCancelOnDone(), letta.WithBodyField("new_field", 1))
 	require.NoError(t, err)
-	for range stream.Events() {
+	for range stream.Messages() {
 		cancel()
 	}
 	require.JSONEq(t, `{"run_ids":["run-1"]}`, s.seen("POST")[1].Body)
@@ -1178,7 +1178,7 @@ func TestCloseFromAnotherGoroutine(t *testing.T) {
 		require.NoError(t, err)
 		var closed sync.WaitGroup
 		n := 0
-		for _, e := range stream.Events() {
+		for _, e := range stream.Messages() {
 			n++
 			err = e
 			if e == nil {
@@ -1220,7 +1220,7 @@ func TestClosedStreamShowsNothingMore(t *testing.T) {
 	stream, err := serve(t, sendStream(strings.Repeat(textFrame, 20), stopFrame, doneFrame)).client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams())
 	require.NoError(t, err)
 	n := 0
-	for _, e := range stream.Events() {
+	for _, e := range stream.Messages() {
 		if err = e; e == nil {
 			n++
 			require.NoError(t, stream.Close())
@@ -1250,7 +1250,7 @@ func TestLeavingTheLoopClosesTheConnection(t *testing.T) {
 	})
 	stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams())
 	require.NoError(t, err)
-	for m, err := range stream.Events() {
+	for m, err := range stream.Messages() {
 		require.NoError(t, err)
 		require.NotNil(t, m)
 		break
@@ -1387,7 +1387,7 @@ func TestResultInTheMiddle(t *testing.T) {
 		stream, err := client.Agents.Messages.Stream(streamContext(t), streamAgent, helloParams())
 		require.NoError(t, err)
 		n := 0
-		for m, err := range stream.Events() {
+		for m, err := range stream.Messages() {
 			require.NoError(t, err)
 			n++
 			if look {
@@ -1424,7 +1424,8 @@ func TestTurnAsJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(toJSON(t, turn)), &again))
 	require.Equal(t, turn.Messages, again.Messages)
 	require.Equal(t, turn.RunIDs, again.RunIDs)
-	require.Equal(t, turn.Warnings, again.Warnings)
+	require.Equal(t, toJSON(t, turn.Warnings), toJSON(t, again.Warnings))
+	require.ErrorIs(t, again.Warnings[0], letta.ErrProvider)
 }
 
 // --- 8. soak ---------------------------------------------------------------------------------------------------
@@ -1472,7 +1473,7 @@ func TestSoak(t *testing.T) {
 					return
 				}
 				var shown []string
-				for m, err := range stream.Events() {
+				for m, err := range stream.Messages() {
 					if !assert.NoError(t, err, "seed %d, stream %d", seed, n) {
 						return
 					}
@@ -1508,7 +1509,7 @@ func FuzzStream(f *testing.F) {
 		stream, err := client.Agents.Messages.Stream(t.Context(), streamAgent, helloParams())
 		require.NoError(t, err)
 		n := 0
-		for m, e := range stream.Events() {
+		for m, e := range stream.Messages() {
 			require.NoError(t, err)
 			if err = e; e == nil {
 				require.NotNil(t, m)

@@ -4,70 +4,173 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
-	"sync"
 )
 
-// sendTurn sends a turn and waits for the whole of it, under the lock of its agent or conversation if WithTurnLock asks for
-// that.
-func (c *core) sendTurn(ctx context.Context, key string, r request, opts []RequestOption) (*Turn, error) {
-	cfg, err := c.resolve(r, opts)
+// thread is where turns are sent: to an agent, or into one of its conversations. Both have the same methods, which are
+// here, in approvals.go and in client_tools.go.
+type thread struct {
+	core           *core
+	inConversation bool
+	conversation   ConversationID
+	agent          AgentID // of a conversation only if it is the conversation "default"
+}
+
+// operation is the name of a method of the thread.
+func (t thread) operation(method string) string {
+	if t.inConversation {
+		return "conversations.messages." + method
+	}
+	return "agents.messages." + method
+}
+
+func (t thread) subject(method string) string { return about(t.operation(method), t.id()) }
+
+func (t thread) id() any {
+	if t.inConversation {
+		return t.conversation
+	}
+	return t.agent
+}
+
+// ofAgent reports whether the thread is the agent's own: the conversation "default" is.
+func (t thread) ofAgent() bool { return !t.inConversation || t.conversation == defaultConversation }
+
+// key is that of the thread's lock.
+func (t thread) key() string {
+	if t.ofAgent() {
+		return string(t.agent)
+	}
+	return string(t.conversation)
+}
+
+// turn is the request for a turn.
+func (t thread) turn(method string, params *AgentMessageCreateParams, stream bool) (request, error) {
+	operation := t.operation(method)
+	body, err := params.body(operation, stream, t.inConversation)
+	if err != nil {
+		return request{}, err
+	}
+	path := "/v1/agents/{agent_id}/messages"
+	if t.inConversation {
+		path = "/v1/conversations/{conversation_id}/messages"
+		if err := checkDefault(operation, t.conversation, t.agent); err != nil {
+			return request{}, err
+		}
+	}
+	return request{op: Operation{operation, http.MethodPost, path}, ids: []any{t.id()}, body: body, turn: true, stream: stream}, nil
+}
+
+// create sends a turn and waits for the whole of it, under the lock of the thread if WithTurnLock asks for that.
+func (t thread) create(ctx context.Context, params *AgentMessageCreateParams, opts []RequestOption) (*Turn, error) {
+	r, err := t.turn("create", params, false)
 	if err != nil {
 		return nil, err
+	}
+	return locked[*Turn](ctx, t.core, t.key(), r, opts)
+}
+
+// locked sends a request that is part of an agent's turns, under a lock if WithTurnLock asks for that. The timeout is for
+// both.
+func locked[T any](ctx context.Context, c *core, key string, r request, opts []RequestOption) (out T, err error) {
+	cfg, err := c.resolve(r, nil, opts)
+	if err != nil {
+		return out, err
 	}
 	ctx, cancel := cfg.bound(ctx, r)
 	defer cancel()
 	cfg.timeout, cfg.timeoutSet = 0, true
-	release, err := c.lockTurn(ctx, cfg, key, r)
+	unlock, err := c.lockTurn(ctx, cfg.turnLock, key, about(r.op.Name, r.ids...))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	defer release()
-	return do[*Turn](ctx, c, r, []RequestOption{cfg})
+	defer unlock()
+	return do[T](ctx, c, r, []RequestOption{cfg})
 }
 
-func (c *core) lockTurn(ctx context.Context, cfg *settings, key string, r request) (func(), error) {
-	subject := about(r.op.Name, r.ids...)
+// lockTurn waits for the lock of a thread, if it is wanted. unlock may be called several times.
+func (c *core) lockTurn(ctx context.Context, wanted bool, key, subject string) (unlock func(), err error) {
 	switch {
 	case ctx == nil:
 		return nil, invalid(subject, "the context is nil")
-	case !cfg.turnLock:
+	case !wanted:
 		return func() {}, nil
 	}
-	release, err := c.turns.Lock(ctx, key)
+	unlock, err = c.turns.Lock(ctx, key)
 	if err != nil {
 		return nil, notSent(subject, fmt.Errorf("waiting for another turn of %s: %w", oneLine(key), contextError(ctx)))
 	}
-	return release, nil
+	return unlock, nil
 }
 
-// stream sends a turn and returns its stream, which holds the lock of the agent or conversation to its end.
-func (c *core) stream(ctx context.Context, key string, r request, background bool, cancel func(context.Context, RunID, *settings), opts []RequestOption) (*MessageStream, error) {
-	cfg, err := c.resolve(r, opts)
+// stream sends a turn and returns its stream, which holds the lock of the thread to its end if WithTurnLock asks for that.
+func (t thread) stream(ctx context.Context, params *AgentMessageCreateParams, opts []RequestOption) (*MessageStream, error) {
+	r, err := t.turn("stream", params, true)
 	if err != nil {
 		return nil, err
 	}
-	s := &MessageStream{core: c, cfg: cfg, pings: cfg.pings}
-	if background {
-		s.resume = streamRun
+	cfg, err := t.core.resolve(r, nil, opts)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.cancelOnDone && cancel != nil {
-		s.abandon = func(ctx context.Context, run RunID) {
-			ctx, stop := context.WithTimeout(ctx, abandonTimeout)
-			defer stop()
-			cancel(ctx, run, cfg.followUp())
+	if !cfg.turnLock {
+		return t.streamUnder(ctx, nil, r, params.Background, cfg)
+	}
+	unlock, err := t.core.lockTurn(ctx, true, t.key(), about(r.op.Name, r.ids...))
+	if err != nil {
+		return nil, err
+	}
+	return t.streamUnder(ctx, unlock, r, params.Background, cfg)
+}
+
+// streamUnder is stream under a lock, which is released at the end of the stream; nil if there is none.
+func (t thread) streamUnder(ctx context.Context, unlock func(), r request, background bool, cfg *settings) (*MessageStream, error) {
+	reader := t.reader(r, cfg, unlock)
+	reader.resumable = background
+	return reader.open(ctx, r)
+}
+
+// reader will read the answer to r.
+func (t thread) reader(r request, cfg *settings, unlock func()) *turnReader {
+	reader := &turnReader{core: t.core, cfg: cfg, operation: r.op.Name, subject: about(r.op.Name, r.ids...), unlock: unlock}
+	if cfg.cancelOnDone {
+		reader.cancel = t.cancel
+	}
+	return reader
+}
+
+// open starts the reader. If that fails, the lock is released.
+func (t *turnReader) open(ctx context.Context, r request) (*MessageStream, error) {
+	begun := false
+	defer func() { // a transport or a token source may panic
+		if !begun && t.unlock != nil {
+			t.unlock()
 		}
-	}
-	if s.release, err = c.lockTurn(ctx, cfg, key, r); err != nil {
+	}()
+	if err := t.start(ctx, r); err != nil {
 		return nil, err
 	}
-	s.release = sync.OnceFunc(s.release)
-	if _, err := s.start(ctx, r); err != nil {
-		s.release()
-		return nil, err
-	}
+	begun = true
+	s := &MessageStream{source: t, pings: t.cfg.pings}
+	s.turn.ranAs(t.runID())
 	return s, nil
+}
+
+// cancel stops a run at the server: this run alone, where the cancel of a conversation would stop the runs of others too.
+// Letta 0.16.8 cancels by run id whatever the agent is, but wants an agent, which the run knows.
+func (t thread) cancel(ctx context.Context, run RunID, cfg *settings) {
+	agent := t.agent
+	if agent == "" {
+		state, err := do[*Run](ctx, t.core, retrieveRun(run), []RequestOption{cfg})
+		if err != nil || state.Ended() {
+			return
+		}
+		agent = state.AgentID
+	}
+	agents := AgentMessageService{t.core}
+	_, _ = agents.Cancel(ctx, agent, &AgentMessageCancelParams{RunIDs: []RunID{run}}, cfg)
 }
 
 // body is what is sent: the params with an otid in every message, and the fields that make the answer a stream or not.

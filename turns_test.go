@@ -55,7 +55,7 @@ func TestCancelOnDoneWhereverTheStreamEnds(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			stream, err := client.Agents.Messages.Stream(ctx, id, slow(false), letta.WithCancelOnDone())
 			require.NoError(t, err)
-			for range stream.Events() {
+			for range stream.Messages() {
 				break // the run has a name now
 			}
 			cancel()
@@ -63,7 +63,7 @@ func TestCancelOnDoneWhereverTheStreamEnds(t *testing.T) {
 		"break": func(t *testing.T, client *letta.Client, id letta.AgentID) {
 			stream, err := client.Agents.Messages.Stream(t.Context(), id, slow(false), letta.WithCancelOnDone())
 			require.NoError(t, err)
-			for range stream.Events() {
+			for range stream.Messages() {
 				break
 			}
 		},

@@ -9,18 +9,28 @@ import (
 // Ids are types of their own, so that two of them cannot be swapped. They are opaque; Letta 0.16.8 makes them of a prefix and
 // a UUID.
 type (
-	AgentID        string
-	BlockID        string
-	ConversationID string
-	FileID         string
-	FolderID       string
-	GroupID        string
-	IdentityID     string
-	MessageID      string
-	RunID          string
-	StepID         string
-	ToolCallID     string
-	ToolID         string
+	AgentFileID        string
+	AgentID            string
+	ArchiveID          string
+	BlockID            string
+	ConnectionID       string
+	ConversationID     string
+	DeviceID           string
+	FileID             string
+	FolderID           string
+	GroupID            string
+	IdentityID         string
+	JobID              string
+	MCPServerID        string
+	MessageID          string
+	PassageID          string
+	ProviderID         string
+	RunID              string
+	ScheduledMessageID string
+	StepID             string
+	TemplateID         string
+	ToolCallID         string
+	ToolID             string
 )
 
 // Opt is a field that can be left out (its zero value), null, or a value.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -16,13 +17,14 @@ func validate(params any, inQuery bool) error {
 	if v.Kind() != reflect.Pointer || v.Type().Elem().Kind() != reflect.Struct {
 		return nil
 	}
+	list := checksOf(v.Type().Elem())
 	if v.IsNil() {
-		if inQuery {
+		if inQuery && !slices.ContainsFunc(list, func(c fieldCheck) bool { return c.kind == checkRequired }) {
 			return nil
 		}
 		return errors.New("the params are nil")
 	}
-	for _, check := range checksOf(v.Type().Elem()) {
+	for _, check := range list {
 		field := v.Elem().Field(check.index)
 		switch check.kind {
 		case checkRequired:
@@ -69,9 +71,11 @@ func checksOf(t reflect.Type) []fieldCheck {
 	var list []fieldCheck
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" || name == "-" {
-			name, _, _ = strings.Cut(f.Tag.Get("url"), ",")
+		name := ""
+		for _, tag := range []string{"json", "url", "form"} {
+			if sent, _, _ := strings.Cut(f.Tag.Get(tag), ","); sent != "" && sent != "-" && name == "" {
+				name = sent
+			}
 		}
 		if f.Tag.Get("letta") == "required" {
 			list = append(list, fieldCheck{i, name, checkRequired})

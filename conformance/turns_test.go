@@ -205,7 +205,7 @@ func TestResume(t *testing.T) {
 	stream, err := client.Agents.Messages.Stream(ctx, agent.ID, tokens(text, true))
 	require.NoError(t, err)
 	var pieces []string
-	for m, err := range stream.Events() {
+	for m, err := range stream.Messages() {
 		require.NoError(t, err)
 		pieces = append(pieces, m.(*letta.AssistantMessage).Content.String())
 	}
@@ -221,7 +221,7 @@ func TestResume(t *testing.T) {
 	assert.Equal(t, []string{"SystemMessage", "UserMessage", "AssistantMessage"}, kinds(stored), "one message of the user")
 
 	// From another process, from any point, also after the end.
-	again, err := server.client.Runs.Stream(ctx, stream.RunID(), 4)
+	again, err := server.client.Runs.Messages.Stream(ctx, stream.RunID(), &letta.RunMessageStreamParams{StartingAfter: 4})
 	require.NoError(t, err)
 	rest, err := again.Collect()
 	require.NoError(t, err)
@@ -238,7 +238,7 @@ func TestCutForeground(t *testing.T) {
 	require.ErrorIs(t, err, letta.ErrStreamTruncated)
 	assert.NotEqual(t, "a b c d e f", turn.Text())
 	assert.NotEmpty(t, stream.RunID())
-	_, err = client.Runs.Stream(ctx, stream.RunID(), 0)
+	_, err = client.Runs.Messages.Stream(ctx, stream.RunID(), &letta.RunMessageStreamParams{StartingAfter: 0})
 	require.ErrorIs(t, err, letta.ErrBadRequest, "a run that was not in the background is not kept")
 }
 
@@ -247,7 +247,7 @@ func TestCancel(t *testing.T) {
 	agent := talker(t)
 	stream, err := server.client.Agents.Messages.Stream(ctx, agent.ID, tokens("SLOW 200 a b c d e f g h i j k l m n o p q r s t u v w x y z", false))
 	require.NoError(t, err)
-	for _, err := range stream.Events() {
+	for _, err := range stream.Messages() {
 		require.NoError(t, err)
 		_, err = server.client.Agents.Messages.Cancel(ctx, agent.ID, &letta.AgentMessageCancelParams{RunIDs: []letta.RunID{stream.RunID()}})
 		require.NoError(t, err)
@@ -263,7 +263,7 @@ func TestCancel(t *testing.T) {
 	stream, err = server.client.Agents.Messages.Stream(short, agent.ID, tokens("SLOW 200 a b c d e f g h i j k l m n o p q r s t u v w x y z", false), letta.WithCancelOnDone())
 	require.NoError(t, err)
 	var last error
-	for _, last = range stream.Events() {
+	for _, last = range stream.Messages() {
 		cancel()
 	}
 	require.ErrorIs(t, last, context.Canceled)
@@ -295,7 +295,7 @@ func TestApprovals(t *testing.T) {
 	pending, err := client.Agents.Messages.Pending(ctx, agent.ID)
 	require.NoError(t, err)
 	require.Nil(t, pending)
-	_, err = client.Agents.Messages.DenyAll(ctx, agent.ID, "no")
+	_, err = client.Agents.Messages.DenyAll(ctx, agent.ID, "no", nil)
 	require.ErrorIs(t, err, letta.ErrNothingPending)
 
 	two := fmt.Sprintf(insert, "one") + "\n" + fmt.Sprintf(insert, "two")
@@ -319,20 +319,20 @@ func TestApprovals(t *testing.T) {
 		return &letta.ApprovalReturn{ToolCallID: c.ToolCallID, Approve: true}
 	}
 	before := len(posts(transport))
-	_, err = client.Agents.Messages.Respond(ctx, agent.ID, []letta.Approval{yes(calls[0])})
+	_, err = client.Agents.Messages.Respond(ctx, agent.ID, []letta.Approval{yes(calls[0])}, nil)
 	require.ErrorIs(t, err, letta.ErrInvalidApprovals)
 	assert.Len(t, posts(transport), before, "a partial answer is not sent")
 
 	response, err = client.Agents.Messages.Respond(ctx, agent.ID, []letta.Approval{
 		yes(calls[1]), &letta.ApprovalReturn{ToolCallID: calls[0].ToolCallID, Reason: "not that one"},
-	})
+	}, nil)
 	require.NoError(t, err)
 	assert.Len(t, posts(transport), before+1)
 	assert.Equal(t, letta.StopReasonEndTurn, response.StopReason)
 
 	_, err = client.Agents.Messages.Create(ctx, agent.ID, say(fmt.Sprintf(insert, "three")))
 	require.NoError(t, err)
-	response, err = client.Agents.Messages.DenyAll(ctx, agent.ID, "no more")
+	response, err = client.Agents.Messages.DenyAll(ctx, agent.ID, "no more", nil)
 	require.NoError(t, err)
 	assert.Equal(t, letta.StopReasonEndTurn, response.StopReason)
 	pending, err = client.Agents.Messages.Pending(ctx, agent.ID)
@@ -356,7 +356,7 @@ func TestApprovalStream(t *testing.T) {
 		for i, word := range []string{"one", "two"} {
 			assert.JSONEq(t, fmt.Sprintf(`{"label": "human", "new_string": "%s"}`, word), turn.PendingCalls()[i].Arguments)
 		}
-		_, err = server.client.Agents.Messages.DenyAll(ctx, agent.ID, "no")
+		_, err = server.client.Agents.Messages.DenyAll(ctx, agent.ID, "no", nil)
 		require.NoError(t, err)
 	}
 }
@@ -419,7 +419,7 @@ func TestConversations(t *testing.T) {
 	// A second stream in the same conversation meets a turn that goes on.
 	stream, err = server.client.Conversations.Messages.Stream(ctx, one.ID, tokens("SLOW 150 a b c d e f g h i j k l", false))
 	require.NoError(t, err)
-	for range stream.Events() {
+	for range stream.Messages() {
 		_, err = server.client.Conversations.Messages.Stream(ctx, one.ID, tokens("me too", false))
 		require.ErrorIs(t, err, letta.ErrBusy)
 		var busy *letta.APIError
@@ -451,7 +451,7 @@ func TestSameOtidJoins(t *testing.T) {
 	first, err := server.client.Conversations.Messages.Stream(ctx, conversation.ID, params)
 	require.NoError(t, err)
 	var second *letta.Turn
-	for range first.Events() {
+	for range first.Messages() {
 		if second == nil { // a webhook that is delivered twice
 			stream, err := server.client.Conversations.Messages.Stream(ctx, conversation.ID, params)
 			require.NoError(t, err)
@@ -469,6 +469,7 @@ func TestSameOtidJoins(t *testing.T) {
 func TestAsyncAndRuns(t *testing.T) {
 	ctx := begin(t)
 	agent := talker(t)
+	//lint:ignore SA1019 Letta 0.16.8 has it
 	run, err := server.client.Agents.Messages.CreateAsync(ctx, agent.ID, &letta.AgentMessageCreateAsyncParams{Messages: []letta.MessageInput{letta.UserText("later")}})
 	require.NoError(t, err)
 	run, err = server.client.Runs.Wait(ctx, run.ID)

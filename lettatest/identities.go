@@ -48,6 +48,7 @@ var (
 			"access_key string|null; api_version string|null", handle: providers.create},
 		{op: "PATCH /v1/providers/{provider_id} | body api_key string!; base_url string|null; region string|null; access_key string|null; " +
 			"api_version string|null", handle: providers.update},
+		{op: "PATCH /v1/providers/{provider_id}/refresh", handle: providers.retrieve},
 		{op: "DELETE /v1/providers/{provider_id}", handle: providers.remove},
 	}
 	jobRoutes = []route{

@@ -80,7 +80,7 @@ func run(ctx context.Context, session *example.Session) error {
 		fmt.Println("   the model did not call it:", response.Text())
 		return nil
 	}
-	if response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers); err != nil {
+	if response, err = client.Agents.Messages.Respond(ctx, agent.ID, answers, nil); err != nil {
 		return err
 	}
 	fmt.Println("  ", response.StopReason, "-", len(response.Messages), "messages")

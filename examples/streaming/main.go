@@ -44,7 +44,7 @@ func run(ctx context.Context, session *example.Session) error {
 	if err != nil {
 		return err
 	}
-	for message, err := range stream.Events() {
+	for message, err := range stream.Messages() {
 		if err != nil {
 			return explain(err)
 		}

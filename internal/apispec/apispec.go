@@ -36,7 +36,7 @@ const (
 	ServerSeed = "0.6.12" // the server of the multi-user guide's time
 )
 
-// An Operation is one method of the official Python client and the request behind it.
+// An Operation is one method of the official Python client, or of a self-hosted server alone, and the request behind it.
 type Operation struct {
 	SDK     string   `json:"sdk"`    // "agents.messages.create"
 	Method  string   `json:"method"` // "POST"
@@ -65,6 +65,9 @@ type Operation struct {
 
 	Deprecated bool `json:"deprecated"`
 	HostedOnly bool `json:"hosted_only"` // absent from the self-hosted server
+	// SelfHostedOnly operations are in the OpenAPI document and not in the official client. Their SDK name is that of the
+	// method which this package gives them.
+	SelfHostedOnly bool `json:"self_hosted_only"`
 }
 
 var operations = sync.OnceValue(func() []Operation {

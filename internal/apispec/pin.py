@@ -64,7 +64,80 @@ def operation(o):
         stream_default=o.get("stream_when", {}).get("server_default"),
         deprecated=o.get("deprecated"),
         hosted_only=not o["in_v1_server_source"],
+        self_hosted_only=o.get("only_selfhosted"),
     )
+
+
+# Operations that only self-hosted servers have, by the names of the methods that the package gives them. Their parameters
+# have no type in the official client, so each gets one.
+SELF_HOSTED = {
+    "folders.passages.list": "list_folder_passages",
+    "identities.create": "create_identity",
+    "identities.retrieve": "retrieve_identity",
+    "identities.update": "update_identity",
+    "identities.upsert": "upsert_identity",
+    "identities.list": "list_identities",
+    "identities.count": "count_identities",
+    "identities.delete": "delete_identity",
+    "identities.properties.upsert": "upsert_properties_for_identity",
+    "identities.agents.list": "list_agents_for_identity",
+    "identities.blocks.list": "list_blocks_for_identity",
+    "groups.create": "create_group",
+    "groups.retrieve": "retrieve_group",
+    "groups.update": "modify_group",
+    "groups.list": "list_groups",
+    "groups.count": "count_groups",
+    "groups.delete": "delete_group",
+    "groups.messages.list": "list_group_messages",
+    "groups.messages.reset": "reset_group_messages",
+    "groups.blocks.attach": "attach_block_to_group",
+    "groups.blocks.detach": "detach_block_from_group",
+    "jobs.retrieve": "retrieve_job",
+    "jobs.list": "list_jobs",
+    "jobs.list_active": "list_active_jobs",
+    "jobs.delete": "delete_job",
+    "jobs.cancel": "cancel_job",
+    "providers.create": "create_provider",
+    "providers.retrieve": "retrieve_provider",
+    "providers.update": "modify_provider",
+    "providers.list": "list_providers",
+    "providers.delete": "delete_provider",
+    "providers.check": "check_provider",
+    "providers.check_existing": "check_existing_provider",
+    "providers.refresh": "refresh_provider_models",
+}
+# Types of the OpenAPI document that the official client has under another name.
+TWINS = {"selfhosted.LettaMessageUnion": "agents.Message"}
+
+
+def self_hosted(source, schemas):
+    """The operations of SELF_HOSTED in the form of the others; their parameter types are added to schemas."""
+
+    def twin(text):
+        def rename(m):
+            bare = m[0].removeprefix("selfhosted.")
+            return TWINS.get(m[0], bare if bare in schemas else m[0])
+
+        return NAME.sub(rename, text)
+
+    found = {o["operation_id"]: o for o in source["selfhosted_only"]}
+    for sdk, operation_id in SELF_HOSTED.items():
+        o = found[operation_id]
+        params = [
+            {**f, "type": twin(f["type"]), "in": place} for place in ("query", "body") for f in o.get(place) or ()
+        ]
+        name = f"selfhosted.{operation_id}_params" if params else None
+        if name:
+            schemas[name] = {"kind": "object", "role": "operation_params", "fields": params}
+        yield {
+            **o,
+            "sdk": sdk,
+            "headers": [],  # X-Project has an option of its own
+            "params_schema": name,
+            "response": twin(o["response"] or ""),
+            "success_status_selfhosted": o["success_status"],
+            "only_selfhosted": True,
+        }
 
 
 # --- schemas ----------------------------------------------------------------------------------------
@@ -229,12 +302,17 @@ def neutral_stream(text):
     return "\n".join(STRING.sub(replace, ln) if ln.startswith("data: {") else ln for ln in lines)
 
 
+def unofficial(name):
+    """The operation of SELF_HOSTED that a recording named x.operation or x.operation.variant is of."""
+    return next((sdk for sdk in SELF_HOSTED if f"{name}.".startswith(f"x.{sdk}.")), None)
+
+
 def exchange(name, x):
     request, response = x["request"], x["response"]
     cut = []
     line = {
         "name": name,
-        **lean(operation=x["operation"]),
+        **lean(operation=x["operation"] or unofficial(name)),
         "method": request["method"],
         "path": request["path"],
         **lean(request_headers=request["headers"]),
@@ -269,7 +347,7 @@ def main():
         sys.exit(__doc__)
     facts = pathlib.Path(sys.argv[1])
     source, schemas = load(facts / "operations.json"), load(facts / "schemas.json")
-    operations = source["operations"]
+    operations = [*source["operations"], *self_hosted(source, schemas)]
 
     python, server = (source["meta"]["sources"][k] for k in ("python_client", "selfhosted_openapi"))
     meta = {

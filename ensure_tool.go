@@ -1,0 +1,124 @@
+package letta
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Find returns the tool with exactly this name, and ErrNotFound if there is none.
+func (s *ToolService) Find(ctx context.Context, name string, opts ...RequestOption) (*Tool, error) {
+	return s.find(ctx, "tools.find", name, opts)
+}
+
+func (s *ToolService) find(ctx context.Context, operation, name string, opts []RequestOption) (*Tool, error) {
+	if name == "" {
+		return nil, invalid(operation, "the name is empty")
+	}
+	tools, err := s.List(ctx, &ToolListParams{Name: name}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	for _, tool := range tools {
+		if tool.Name == name { // a server that does not know the filter sends all
+			return tool, nil
+		}
+	}
+	return nil, fail(operation, "%w %q", errNoTool, name)
+}
+
+// errNoTool is the answer of a complete list, unlike a 404.
+var errNoTool = fmt.Errorf("%w: there is no tool", ErrNotFound)
+
+// Ensure returns the tool of this name, as params describe it: one that is up to date is left alone, any other is made or
+// updated by Upsert. So a program may call it whenever it starts. What params leave out does not count as a difference.
+//
+// The server takes the name from the source code, or from JSONSchema. Ensure refuses source code that does not hold the
+// name, and never changes a tool that is Letta's own.
+func (s *ToolService) Ensure(ctx context.Context, name string, params *ToolCreateParams, opts ...RequestOption) (*Tool, error) {
+	const operation = "tools.ensure"
+	cfg, err := s.core.resolveFor(operation, accepts{}, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkToolName(name, params); err != nil {
+		return nil, invalid(operation, "%w", err)
+	}
+	ctx, cancel := cfg.boundAll(ctx)
+	defer cancel()
+	existing, err := s.find(ctx, operation, name, []RequestOption{cfg.followUp()})
+	switch {
+	case err == nil && existing.ToolType != ToolTypeCustom:
+		return nil, fail(operation, "%w: %q is a tool of the server, of type %s", ErrConflict, name, existing.ToolType)
+	case err == nil && upToDate(existing, params):
+		return existing, nil
+	case err != nil && !errors.Is(err, errNoTool):
+		return nil, err
+	}
+	tool, err := s.Upsert(ctx, params, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if tool.Name != name {
+		return tool, fail(operation, "the server named the tool %q, not %q, after its source code", tool.Name, name)
+	}
+	return tool, nil
+}
+
+func checkToolName(name string, params *ToolCreateParams) error {
+	if err := validate(params, false); err != nil {
+		return err
+	}
+	var schema struct {
+		Name string `json:"name"`
+	}
+	if len(params.JSONSchema) > 0 {
+		if err := unmarshal(params.JSONSchema, &schema); err != nil {
+			return fmt.Errorf("json_schema: %w", err)
+		}
+	}
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case schema.Name != "" && schema.Name != name:
+		return fmt.Errorf("json_schema is of %q, not of %q", schema.Name, name)
+	case schema.Name == "" && !strings.Contains(params.SourceCode, name):
+		return fmt.Errorf("source_code does not define %q", name)
+	}
+	return nil
+}
+
+// upToDate reports whether the tool has all that is set in params.
+func upToDate(tool *Tool, params *ToolCreateParams) bool {
+	want, have := fieldsOf(params), fieldsOf(tool)
+	delete(want, "source_type") // servers rename it: Letta 0.16.8 says json where python was sent
+	for name, value := range want {
+		if name == "tags" {
+			value, have[name] = sortedTags(value), sortedTags(have[name])
+		}
+		if !reflect.DeepEqual(value, have[name]) {
+			return false
+		}
+	}
+	return true
+}
+
+func fieldsOf(v any) (fields map[string]any) {
+	data, err := marshal(v)
+	if err == nil {
+		err = json.Unmarshal(data, &fields)
+	}
+	if err != nil {
+		return nil // what came from a server, or was validated, can be written
+	}
+	return fields
+}
+
+func sortedTags(v any) any {
+	list, _ := v.([]any)
+	return slices.SortedFunc(slices.Values(list), func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+}

@@ -1,0 +1,182 @@
+package letta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+)
+
+const defaultConcurrency = 8
+
+// ForEachOptions are how ForEach works. The zero value is good.
+type ForEachOptions struct {
+	// Concurrency is how many items are worked on at once; 8 if it is 0.
+	Concurrency int
+	// MaxFailures stops the work when so many items have failed; 0 never stops it.
+	MaxFailures int
+	// Progress is called after each item with the numbers so far, never twice at once. It should return soon.
+	Progress func(done, failed int)
+}
+
+// ForEachResult is what came of the items of ForEach.
+type ForEachResult[T any] struct {
+	Done     int // items without an error
+	Failures []ForEachFailure[T]
+}
+
+// ForEachFailure is an item that failed.
+type ForEachFailure[T any] struct {
+	Item T
+	Err  error
+}
+
+// ForEach calls do for every item of a list, such as that of a ListAll, several at a time. A failed item does not stop the
+// others: failures are collected, in the order in which they came.
+//
+//	agents := client.Agents.ListAll(ctx, letta.Tags("team_a"))
+//	result, err := letta.ForEach(ctx, agents, letta.ForEachOptions{}, func(ctx context.Context, agent *letta.AgentState) error {
+//		return client.Agents.Delete(ctx, agent.ID)
+//	})
+//
+// The error is nil only if the list was read to its end and every item is done; errors.Is and errors.As find those of the
+// items in it. When ctx ends, no further item is begun. ForEach returns after the last call of do has; a panic in do is
+// raised again here. Only the failures are kept in memory.
+func ForEach[T any](ctx context.Context, items iter.Seq2[T, error], opts ForEachOptions, do func(context.Context, T) error) (*ForEachResult[T], error) {
+	const operation = "for_each"
+	switch {
+	case ctx == nil:
+		return nil, invalid(operation, "the context is nil")
+	case opts.Concurrency < 0 || opts.MaxFailures < 0:
+		return nil, invalid(operation, "concurrency is %d, max failures is %d", opts.Concurrency, opts.MaxFailures)
+	}
+	if opts.Concurrency == 0 {
+		opts.Concurrency = defaultConcurrency
+	}
+	var (
+		mu       sync.Mutex
+		result   = new(ForEachResult[T])
+		panicked any
+		wg       sync.WaitGroup
+	)
+	defer wg.Wait() // also when the list panics
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	record := func(item T, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			result.Done++
+		} else {
+			result.Failures = append(result.Failures, ForEachFailure[T]{item, err})
+		}
+		if opts.MaxFailures > 0 && len(result.Failures) >= opts.MaxFailures {
+			stop(fmt.Errorf("%d items have failed", len(result.Failures)))
+		}
+		if opts.Progress != nil {
+			opts.Progress(result.Done, len(result.Failures))
+		}
+	}
+	work := func(item T) {
+		defer func() {
+			if p := recover(); p != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				panicked = p
+				stop(errors.New("a panic"))
+			}
+		}()
+		record(item, do(ctx, item))
+	}
+
+	slots := make(chan struct{}, opts.Concurrency)
+	var listErr error
+	for item, err := range items {
+		if err != nil {
+			listErr = err
+			break
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			work(item)
+		})
+	}
+	if listErr == nil && ctx.Err() != nil {
+		listErr = context.Cause(ctx)
+	}
+	wg.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
+	if listErr == nil && len(result.Failures) == 0 {
+		return result, nil
+	}
+	e := &forEachError{done: result.Done, stopped: listErr}
+	for _, f := range result.Failures {
+		e.failures = append(e.failures, f.Err)
+	}
+	return result, e
+}
+
+type forEachError struct {
+	done     int
+	failures []error
+	stopped  error
+}
+
+func (e *forEachError) Error() string {
+	text := fmt.Sprintf("letta: for_each: %d done, %d failed", e.done, len(e.failures))
+	if e.stopped != nil {
+		text += ", then stopped: " + e.stopped.Error()
+	}
+	if len(e.failures) > 0 {
+		text += "; the first failure: " + e.failures[0].Error()
+	}
+	return text
+}
+
+func (e *forEachError) Unwrap() []error {
+	if e.stopped == nil {
+		return e.failures
+	}
+	return append([]error{e.stopped}, e.failures...)
+}
+
+// UpdateAll makes the same change to every agent of a list, several at a time: for instance, it moves the agents of 300
+// users to another model.
+//
+//	result, err := client.Agents.UpdateAll(ctx, letta.Tags("team_a"), &letta.AgentUpdateParams{Model: letta.Some("openai/gpt-4.1")}, letta.ForEachOptions{})
+//
+// filter may be empty, which means every agent, but not nil. A failed agent does not stop the others: see ForEach. The
+// same call again repeats the change for all of them, which does no harm.
+func (s *AgentService) UpdateAll(ctx context.Context, filter *AgentListParams, update *AgentUpdateParams, each ForEachOptions, opts ...RequestOption) (*ForEachResult[*AgentState], error) {
+	const operation = "agents.update_all"
+	cfg, err := s.core.resolveFor(operation, accepts{}, opts)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case ctx == nil:
+		return nil, invalid(operation, "the context is nil")
+	case filter == nil:
+		return nil, invalid(operation, "the filter is nil: pass an empty one for every agent")
+	case cfg.response != nil:
+		return nil, invalid(operation, "WithResponse is for one request")
+	}
+	if err := validate(update, false); err != nil {
+		return nil, invalid(operation, "%w", err)
+	}
+	return ForEach(ctx, s.ListAll(ctx, filter, cfg.followUp()), each, func(ctx context.Context, agent *AgentState) error {
+		_, err := s.Update(ctx, agent.ID, update, cfg)
+		return err
+	})
+}
