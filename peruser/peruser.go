@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -103,7 +104,7 @@ func New(client *letta.Client, options Options) (*Users, error) {
 }
 
 func (u *Users) requestOptions(more ...letta.RequestOption) []letta.RequestOption {
-	return append(u.options.RequestOptions[:len(u.options.RequestOptions):len(u.options.RequestOptions)], more...)
+	return append(slices.Clip(u.options.RequestOptions), more...)
 }
 
 // tag is the tag of a user.
