@@ -96,7 +96,7 @@ func (u *Users) Owns(ctx context.Context, userID string, agent letta.AgentID) (b
 
 func (u *Users) known(userID string) (*known, bool) {
 	k, ok := u.agents.GetIfPresent(userID)
-	if !ok || time.Since(u.began) >= k.until {
+	if !ok || u.clock.now.Load() >= k.until {
 		return nil, false
 	}
 	return k, true
@@ -107,7 +107,7 @@ func (u *Users) remember(userID string, agent letta.AgentID, forgets int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.forgets.Load() == forgets {
-		u.agents.Set(userID, &known{agent, time.Since(u.began) + u.options.CacheTTL})
+		u.agents.Set(userID, &known{agent, u.clock.after()})
 	}
 }
 

@@ -83,31 +83,8 @@ func (u *Users) deleteAgent(ctx context.Context, agent letta.AgentID) error {
 			return err
 		}
 	}
-	return ignoreNotFound(u.deleteWithBlocks(ctx, agent))
-}
-
-// deleteWithBlocks deletes the blocks that no other agent has, then the agent: after an error it still leads to the rest.
-func (u *Users) deleteWithBlocks(ctx context.Context, agent letta.AgentID) error {
-	state, err := u.client.Agents.Retrieve(ctx, agent, &letta.AgentRetrieveParams{Include: []letta.AgentInclude{letta.AgentIncludeBlocks}}, u.requestOptions()...)
-	if err != nil {
-		return err
-	}
-	for _, block := range state.Blocks {
-		owners, err := u.client.Blocks.Agents.List(ctx, block.ID, &letta.BlockAgentListParams{Limit: 2}, u.requestOptions()...)
-		if errors.Is(err, letta.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(owners, func(a *letta.AgentState) bool { return a.ID != agent }) {
-			continue
-		}
-		if err := ignoreNotFound(u.client.Blocks.Delete(ctx, block.ID, u.requestOptions()...)); err != nil {
-			return err
-		}
-	}
-	return u.client.Agents.Delete(ctx, agent, u.requestOptions()...)
+	_, err := u.client.Agents.DeleteWithBlocks(ctx, agent, u.requestOptions()...)
+	return ignoreNotFound(err)
 }
 
 func ignoreNotFound(err error) error {

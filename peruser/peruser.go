@@ -54,7 +54,7 @@ type Options struct {
 type Users struct {
 	client  *letta.Client
 	options Options
-	began   time.Time
+	clock   clock
 
 	agents        *otter.Cache[string, *known]
 	conversations *otter.Cache[chat, knownConversation]
@@ -72,7 +72,7 @@ type Users struct {
 // known is the agent of a user. What else is cached of the user points to it, and so ends with it.
 type known struct {
 	agent letta.AgentID
-	until time.Duration // since Users.began
+	until int64 // on Users.clock
 }
 
 // New makes Users of a client. It sends nothing.
@@ -100,7 +100,7 @@ func New(client *letta.Client, options Options) (*Users, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peruser: %w", err)
 	}
-	return &Users{client: client, options: options, began: time.Now(), agents: agents, conversations: conversations, unknownCreate: unknownCreate}, nil
+	return &Users{client: client, options: options, clock: newClock(options.CacheTTL), agents: agents, conversations: conversations, unknownCreate: unknownCreate}, nil
 }
 
 func (u *Users) requestOptions(more ...letta.RequestOption) []letta.RequestOption {

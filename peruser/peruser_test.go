@@ -249,15 +249,25 @@ func TestOneRequest(t *testing.T) {
 
 func TestTTL(t *testing.T) {
 	t.Parallel()
-	server, users := setUp(t, peruser.Options{Create: newAgent, CacheTTL: time.Nanosecond})
-	for range 2 {
-		_, err := users.Agent(t.Context(), "user_1")
-		require.NoError(t, err)
-	}
-	server.ClearRequests()
+	server, users := setUp(t, peruser.Options{Create: newAgent, CacheTTL: 50 * time.Millisecond})
 	_, err := users.Agent(t.Context(), "user_1")
 	require.NoError(t, err)
-	assert.Equal(t, []string{"GET /v1/agents/"}, sent(server))
+	for range 2 { // the clock stops, and starts again
+		server.ClearRequests()
+		require.Eventually(t, func() bool {
+			_, err := users.Agent(t.Context(), "user_1")
+			return err == nil && len(server.Requests()) > 0
+		}, 5*time.Second, time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
+	}
+	users = usersOf(t, server, peruser.Options{CacheTTL: time.Hour})
+	_, err = users.Agent(t.Context(), "user_1")
+	require.NoError(t, err)
+	server.ClearRequests()
+	time.Sleep(100 * time.Millisecond)
+	_, err = users.Agent(t.Context(), "user_1")
+	require.NoError(t, err)
+	assert.Empty(t, server.Requests())
 }
 
 func TestDoHeals(t *testing.T) {

@@ -36,7 +36,7 @@ func Redis(t testing.TB) *Service {
 	_, port, _ := net.SplitHostPort(s.Addr)
 	dir := t.TempDir()
 	s.command = func() *exec.Cmd {
-		return exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
+		return exec.CommandContext(context.Background(), program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
 	}
 	s.Start()
 	return s
@@ -57,7 +57,7 @@ func Postgres(t testing.TB) *Service {
 	s := newService(t)
 	_, port, _ := net.SplitHostPort(s.Addr)
 	// PostgreSQL refuses root, and nobody can look neither into root's home nor into t.TempDir.
-	dir, err := os.MkdirTemp("", "letta-go-pg")
+	dir, err := os.MkdirTemp("", "letta-go-pg") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func Postgres(t testing.TB) *Service {
 	}
 	data := filepath.Join(dir, "data")
 	program := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(bin, name), args...)
+		cmd := exec.CommandContext(context.Background(), filepath.Join(bin, name), args...)
 		cmd.Dir, cmd.SysProcAttr = dir, attributes
 		return cmd
 	}
@@ -86,7 +86,7 @@ func Postgres(t testing.TB) *Service {
 		return program("postgres", "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200")
 	}
 	s.ready = func() bool {
-		return exec.Command(filepath.Join(filepath.Dir(initdb), "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port).Run() == nil
+		return exec.CommandContext(context.Background(), filepath.Join(filepath.Dir(initdb), "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port).Run() == nil
 	}
 	s.Start()
 	return s
@@ -97,11 +97,11 @@ func copyTree(t testing.TB, bin, dir string) string {
 	t.Helper()
 	site := filepath.Dir(filepath.Dir(filepath.Dir(bin))) // .../pgserver/pginstall/bin
 	for _, name := range []string{"pgserver", "pgserver.libs"} {
-		if out, err := exec.Command("cp", "-RL", filepath.Join(site, name), dir).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(context.Background(), "cp", "-RL", filepath.Join(site, name), dir).CombinedOutput(); err != nil {
 			t.Fatalf("cp: %v\n%s", err, out)
 		}
 	}
-	if out, err := exec.Command("chmod", "-R", "a+rX", dir).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), "chmod", "-R", "a+rX", dir).CombinedOutput(); err != nil {
 		t.Fatalf("chmod: %v\n%s", err, out)
 	}
 	return filepath.Join(dir, "pgserver", "pginstall", "bin")
