@@ -11,6 +11,7 @@ type accumulator struct {
 	turn   Turn // but for its messages
 	pieces []*pieces
 	index  map[pieceKey]*pieces
+	ran    map[RunID]bool // those of the turn
 }
 
 // add takes the next frame of the turn.
@@ -30,9 +31,14 @@ func (a *accumulator) add(f frame) {
 
 // ranAs adds a run to those of the turn.
 func (a *accumulator) ranAs(id RunID) {
-	if n := len(a.turn.RunIDs); id != "" && (n == 0 || a.turn.RunIDs[n-1] != id) && !slices.Contains(a.turn.RunIDs, id) {
-		a.turn.RunIDs = append(a.turn.RunIDs, id)
+	if n := len(a.turn.RunIDs); id == "" || n > 0 && a.turn.RunIDs[n-1] == id || a.ran[id] {
+		return
 	}
+	if a.ran == nil {
+		a.ran = map[RunID]bool{}
+	}
+	a.ran[id] = true
+	a.turn.RunIDs = append(a.turn.RunIDs, id)
 }
 
 func (a *accumulator) warn(warnings []*StreamError) {
@@ -50,6 +56,7 @@ type pieces struct {
 	first Message
 	text  strings.Builder
 	calls []*callPieces
+	index map[ToolCallID]*callPieces
 }
 
 type callPieces struct {
@@ -104,18 +111,17 @@ func (p *pieces) addCalls(calls []ToolCall, older *ToolCall) {
 		calls = []ToolCall{*older}
 	}
 	for _, call := range calls {
-		var found *callPieces
-		for _, c := range p.calls {
-			if c.call.ToolCallID == call.ToolCallID || call.ToolCallID == "" {
-				found = c
-			}
+		found := p.index[call.ToolCallID]
+		if n := len(p.calls); call.ToolCallID == "" && n > 0 {
+			found = p.calls[n-1]
 		}
 		if found == nil {
-			found = &callPieces{}
+			found = &callPieces{call: ToolCall{ToolCallID: call.ToolCallID}}
 			p.calls = append(p.calls, found)
-		}
-		if call.ToolCallID != "" {
-			found.call.ToolCallID = call.ToolCallID
+			if p.index == nil {
+				p.index = map[ToolCallID]*callPieces{}
+			}
+			p.index[call.ToolCallID] = found
 		}
 		if call.Name != "" {
 			found.call.Name = call.Name

@@ -102,7 +102,7 @@ func (t thread) pending(ctx context.Context, opts []RequestOption) (*ApprovalReq
 	}
 	last, err := history.Retrieve(ctx, conversation.InContextMessageIDs[len(conversation.InContextMessageIDs)-1], cfg)
 	if err != nil {
-		return nil, err
+		return nil, later(err)
 	}
 	for _, message := range last {
 		if request, asks := message.(*ApprovalRequestMessage); asks {
@@ -132,7 +132,8 @@ func (t thread) respond(ctx context.Context, method string, answer answering, pa
 	if err != nil {
 		return nil, err
 	}
-	return t.create(ctx, sent, []RequestOption{cfg})
+	turn, err := t.create(ctx, sent, []RequestOption{cfg})
+	return turn, later(err)
 }
 
 func (t thread) respondStream(ctx context.Context, answers []Approval, params *AgentMessageCreateParams, opts []RequestOption) (*MessageStream, error) {
@@ -157,11 +158,11 @@ func (t thread) respondStream(ctx context.Context, answers []Approval, params *A
 	}
 	r, err := t.turn("stream", sent, true)
 	if err != nil {
-		return nil, err
+		return nil, later(err)
 	}
+	begun = true
 	stream, err := t.streamUnder(ctx, unlock, r, sent.Background, cfg)
-	begun = err == nil
-	return stream, err
+	return stream, later(err)
 }
 
 // answered are params with the answers to what waits as their message.
@@ -179,7 +180,7 @@ func (t thread) answered(ctx context.Context, method string, answer answering, p
 	}
 	answers, err := answer(waiting.Calls())
 	if err != nil {
-		return nil, err
+		return nil, later(err) // what waits was asked for
 	}
 	sent.Messages = []MessageInput{&ApprovalCreate{Approvals: answers}}
 	return &sent, nil

@@ -102,6 +102,7 @@ type ensuring struct {
 	tags   []string // without repeats
 	create AgentCreateParams
 	cfg    *settings
+	bare   *settings // cfg without WithBodyField, which is for the create
 }
 
 type ensureResult struct {
@@ -116,7 +117,9 @@ type ensureResult struct {
 func (e *ensuring) run(ctx context.Context) *ensureResult {
 	result := &ensureResult{}
 	e.cfg.response = &result.response
-	found, err := e.agents.withTags(ctx, "agents.ensure", e.tags, e.create.ProjectID, e.cfg)
+	e.bare = new(*e.cfg)
+	e.bare.fields, e.bare.callFields = nil, false
+	found, err := e.agents.withTags(ctx, "agents.ensure", e.tags, e.create.ProjectID, e.bare)
 	switch {
 	case err != nil:
 		result.err = fmt.Errorf("%w (Ensure created nothing)", err)
@@ -136,7 +139,7 @@ func (e *ensuring) run(ctx context.Context) *ensureResult {
 	}
 	// Whoever looked before our agent was there may be creating one now; it takes about as long as ours did.
 	if err = settle(ctx, time.Since(began)); err == nil {
-		found, err = e.agents.withTags(ctx, "agents.ensure", e.tags, e.create.ProjectID, e.cfg)
+		found, err = e.agents.withTags(ctx, "agents.ensure", e.tags, e.create.ProjectID, e.bare)
 	}
 	switch {
 	case createErr != nil && (err != nil || len(found) == 0):
@@ -172,7 +175,7 @@ func (e *ensuring) dropOwn(ctx context.Context, result *ensureResult, created *A
 	if !e.cfg.deleteDuplicate || created == nil || result.created {
 		return
 	}
-	if err := e.agents.Delete(ctx, created.ID, e.cfg); err == nil {
+	if err := e.agents.Delete(ctx, created.ID, e.bare); err == nil {
 		result.duplicates = slices.DeleteFunc(result.duplicates, func(id AgentID) bool { return id == created.ID })
 	}
 }

@@ -61,7 +61,7 @@ func (s *ToolService) Ensure(ctx context.Context, name string, params *ToolCreat
 	}
 	tool, err := s.Upsert(ctx, params, cfg)
 	if err != nil {
-		return nil, err
+		return nil, later(err)
 	}
 	if tool.Name != name {
 		return tool, fail(operation, "the server named the tool %q, not %q, after its source code", tool.Name, name)

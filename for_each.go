@@ -41,7 +41,7 @@ type ForEachFailure[T any] struct {
 //	})
 //
 // The error is nil only if the list was read to its end and every item is done; errors.Is and errors.As find those of the
-// items in it. When ctx ends, no further item is begun. ForEach returns after the last call of do has; a panic in do is
+// items in it, but for ErrNotSent and ErrInvalidArgument, which would be about the whole. When ctx ends, no further item is begun. ForEach returns after the last call of do has; a panic in do is
 // raised again here. Only the failures are kept in memory.
 func ForEach[T any](ctx context.Context, items iter.Seq2[T, error], opts ForEachOptions, do func(context.Context, T) error) (*ForEachResult[T], error) {
 	const operation = "for_each"
@@ -122,7 +122,7 @@ func ForEach[T any](ctx context.Context, items iter.Seq2[T, error], opts ForEach
 	}
 	e := &forEachError{done: result.Done, stopped: listErr}
 	for _, f := range result.Failures {
-		e.failures = append(e.failures, f.Err)
+		e.failures = append(e.failures, later(f.Err))
 	}
 	return result, e
 }

@@ -29,6 +29,9 @@ func walk[T, P any](operation string, params *P, page func(*P) ([]T, error), at 
 		var past pastPages
 		for n := 1; ; n++ {
 			rows, err := page(&p)
+			if err != nil && n > 1 {
+				err = later(err)
+			}
 			if err != nil {
 				yield(*new(T), err)
 				return
@@ -73,6 +76,9 @@ func whole[T, P any](operation string, params *P, page func(*P) ([]T, error), at
 		seen, byCursor := map[string]bool{}, false
 		for {
 			rows, err := page(&p)
+			if err != nil && len(seen) > 0 {
+				err = later(err)
+			}
 			if err != nil {
 				yield(*new(T), err)
 				return
@@ -158,6 +164,9 @@ func history[P any](operation string, params *P, cursors func(*P) (order *Order,
 		turned := false
 		for {
 			rows, err := page(&p)
+			if err != nil && len(seen) > 0 {
+				err = later(err)
+			}
 			if err != nil {
 				yield(nil, err)
 				return

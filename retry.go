@@ -239,9 +239,7 @@ func retryAfter(header http.Header) (time.Duration, bool) {
 
 // transportError words an error without an answer. net/http's own text would show the query, which may hold tags.
 func (c *call) transportError(ctx context.Context, err error) error {
-	if urlErr, ok := errors.AsType[*url.Error](err); ok {
-		err = urlErr.Err
-	}
+	err = withoutURL(err)
 	if ctx.Err() != nil {
 		err = contextError(ctx)
 	}
@@ -258,6 +256,14 @@ func (c *call) transportError(ctx context.Context, err error) error {
 		return fail(c.subject(), "%w (the request may have reached the server: look before you send it again)", err)
 	}
 	return fail(c.subject(), "%w", err)
+}
+
+// withoutURL is what an http.Client says, without the address: that of ours, and those that a transport is built on.
+func withoutURL(err error) error {
+	for urlErr := (*url.Error)(nil); errors.As(err, &urlErr); {
+		err = urlErr.Err
+	}
+	return err
 }
 
 // contextError is the cause of a context's end, in which the end itself stays visible.
@@ -307,9 +313,7 @@ func (c *call) log(ctx context.Context, took time.Duration) {
 	}
 	if err := c.attempt.Err; err != nil {
 		level = slog.LevelWarn
-		if urlErr, ok := errors.AsType[*url.Error](err); ok {
-			err = urlErr.Err
-		}
+		err = withoutURL(err)
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	c.core.logger.LogAttrs(ctx, level, "letta request", attrs...)

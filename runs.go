@@ -52,6 +52,8 @@ func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) 
 		switch {
 		case ctx != nil && ctx.Err() != nil && status != "":
 			return nil, fail(about("runs.wait", id), "the run is %s: %w", status, contextError(ctx))
+		case err != nil && status != "":
+			return nil, later(err)
 		case err != nil:
 			return nil, err
 		}

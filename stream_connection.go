@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
@@ -158,6 +159,9 @@ func (t *turnReader) warningsOf(how end) []*StreamError {
 
 // next returns the next frame to join, or how the stream ended.
 func (t *turnReader) next() (frame, *ending) {
+	if e := t.ended.Load(); e != nil { // the one who sees the turn off may read for a minute
+		return frame{}, e
+	}
 	t.reading.Lock()
 	defer t.reading.Unlock()
 	for {
@@ -454,6 +458,11 @@ func (t *turnReader) cancelRun() {
 	t.cancelled = true
 	ctx, stop := context.WithTimeout(context.WithoutCancel(t.caller), settleTimeout)
 	defer stop()
+	defer func() { // on a goroutine of ours, a panic of the transport or the token source would end the process
+		if p := recover(); p != nil && t.core.logger != nil {
+			t.core.logger.LogAttrs(ctx, slog.LevelError, "letta: a run was not cancelled", slog.String("operation", t.operation), slog.Any("panic", p))
+		}
+	}()
 	t.cancel(ctx, run, t.cfg.followUp())
 }
 

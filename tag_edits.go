@@ -43,11 +43,11 @@ func (s *AgentService) editTags(ctx context.Context, operation string, id AgentI
 // merged is a, then what b adds to it, without repeats.
 func merged(a, b []string) []string {
 	out := make([]string, 0, len(a)+len(b))
-	for _, list := range [][]string{a, b} {
-		for _, tag := range list {
-			if !slices.Contains(out, tag) {
-				out = append(out, tag)
-			}
+	seen := make(map[string]bool, len(a)+len(b))
+	for _, tag := range slices.Concat(a, b) {
+		if !seen[tag] {
+			seen[tag] = true
+			out = append(out, tag)
 		}
 	}
 	return out
@@ -55,8 +55,5 @@ func merged(a, b []string) []string {
 
 // sameSet reports whether two lists hold the same tags, in any order and number.
 func sameSet(a, b []string) bool {
-	missing := func(in []string) func(string) bool {
-		return func(tag string) bool { return !slices.Contains(in, tag) }
-	}
-	return !slices.ContainsFunc(a, missing(b)) && !slices.ContainsFunc(b, missing(a))
+	return slices.Equal(slices.Sorted(slices.Values(merged(a, nil))), slices.Sorted(slices.Values(merged(b, nil))))
 }

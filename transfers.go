@@ -83,7 +83,9 @@ func (d *deadline) set(after time.Duration, cause error) {
 	if d.timer != nil {
 		d.timer.Stop()
 	}
-	d.timer = afterFunc(after, func() { d.cancel(cause) })
+	if d.timer = nil; after > 0 { // a timer that nobody stops would keep the call for ever
+		d.timer = time.AfterFunc(after, func() { d.cancel(cause) })
+	}
 }
 
 func (d *deadline) stop() { d.set(0, nil) }
@@ -123,7 +125,7 @@ type upload struct {
 
 	mu      sync.Mutex
 	touched bool
-	reading bool
+	reading chan struct{} // closed at the end of the Read under way; nil if there is none
 	over    bool
 }
 
@@ -132,34 +134,39 @@ type upload struct {
 func (u *upload) interrupt() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if closer, ok := u.source.(io.Closer); ok && u.reading {
+	if closer, ok := u.source.(io.Closer); ok && u.reading != nil {
 		_ = closer.Close()
 	}
 }
 
+const readGrace = 500 * time.Millisecond // for a Read of the caller's reader to end
+
 var errUploadOver = errors.New("the upload is over")
 
 func (u *upload) Read(p []byte) (int, error) {
-	if !u.step(func() { u.touched, u.reading = true, true; u.before() }) {
+	if !u.begin() {
 		return 0, errUploadOver
 	}
 	n, err := u.body.Read(p)
-	u.step(func() {
-		if u.reading = false; err != nil {
-			u.after()
-		}
-	})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	close(u.reading)
+	if u.reading = nil; err != nil && !u.over {
+		u.after()
+	}
 	return n, err
 }
 
-// step runs f, unless the call has returned.
-func (u *upload) step(f func()) bool {
+// begin reports whether a Read may begin.
+func (u *upload) begin() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.over {
-		f()
+	if u.over {
+		return false
 	}
-	return !u.over
+	u.touched, u.reading = true, make(chan struct{})
+	u.before()
+	return true
 }
 
 func (u *upload) spent() bool {
@@ -171,10 +178,24 @@ func (u *upload) spent() bool {
 	return u.touched
 }
 
+// end gives the reader back to the caller. The answer may have come while a Read is under way, which ends first. One that
+// waits for more is ended as by interrupt; where that cannot be, it is left behind.
 func (u *upload) end() {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.over = true
+	reading := u.reading
+	u.mu.Unlock()
+	if reading == nil {
+		return
+	}
+	for range 2 {
+		select {
+		case <-reading:
+			return
+		case <-time.After(readGrace):
+			u.interrupt()
+		}
+	}
 }
 
 // file is a file to upload in a form.

@@ -87,8 +87,10 @@ func callsOf(calls []ToolCall, older *ToolCall) []ToolCall {
 		return []ToolCall{*older}
 	}
 	var once []ToolCall
+	seen := make(map[ToolCallID]bool, len(calls))
 	for _, c := range calls {
-		if !slices.ContainsFunc(once, func(have ToolCall) bool { return have.ToolCallID == c.ToolCallID }) {
+		if !seen[c.ToolCallID] {
+			seen[c.ToolCallID] = true
 			once = append(once, c)
 		}
 	}

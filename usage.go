@@ -49,7 +49,8 @@ func (s *AgentService) Usage(ctx context.Context, id AgentID, params *UsageParam
 	p := copyOf(params)
 	usage, err := s.usageOfSteps(ctx, id, p, cfg.followUp())
 	if errors.Is(err, ErrBadRequest) {
-		return s.usageOfRuns(ctx, id, p, cfg.followUp())
+		usage, err = s.usageOfRuns(ctx, id, p, cfg.followUp())
+		err = later(err)
 	}
 	return usage, err
 }

@@ -44,6 +44,7 @@ type Attempt struct {
 
 	traced       atomic.Bool // the transport reports what it does
 	wroteHeaders atomic.Bool
+	open         bool         // Response has a body that is still to be read
 	body         *trackedBody // nil where the transport is net/http's own, which reports more
 }
 
@@ -71,7 +72,11 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	if policy.Once && r.Body == nil {
 		// Without a body net/http believes that it may send an HTTP/2 request again. A context that has ended stops it.
 		guarded, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
+		defer func() {
+			if !a.open { // the body of a stream is still to be read; the context of r ends then
+				cancel(nil)
+			}
+		}()
 		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
 			if a.wroteHeaders.Load() {
 				cancel(errRepeated)
@@ -104,6 +109,7 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 		resp.Header.Del("Location")
 	}
 	if policy.Stream && resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		a.open = true
 		return a
 	}
 	if a.Err = a.readBody(policy); a.Err != nil {
@@ -117,8 +123,11 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 func (a *Attempt) readBody(policy Policy) error {
 	resp := a.Response
 	defer resp.Body.Close()
-	if resp.Request != nil && resp.Request.Method == http.MethodHead {
+	switch {
+	case resp.Request != nil && resp.Request.Method == http.MethodHead:
 		return nil
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		return nil // its body is the connection itself, and no context ends a Read of that
 	}
 	limit, failed := policy.Limit, resp.StatusCode < 200 || resp.StatusCode >= 300
 	if failed {
