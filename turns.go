@@ -145,7 +145,7 @@ func (t thread) reader(r request, cfg *settings, unlock func()) *turnReader {
 func (t *turnReader) open(ctx context.Context, r request) (*MessageStream, error) {
 	begun := false
 	defer func() { // a transport or a token source may panic
-		if !begun && t.unlock != nil {
+		if !begun && t.conn == nil && t.unlock != nil { // with a connection, settle releases it
 			t.unlock()
 		}
 	}()
