@@ -44,7 +44,7 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 	}
 	ctx, cancel := cfg.boundAll(ctx)
 	defer cancel()
-	identity, err := cfg.identity(ctx, s.core)
+	secret, owner, err := cfg.identity(ctx, s.core)
 	if err != nil {
 		return nil, notSent(operation, err)
 	}
@@ -52,8 +52,8 @@ func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentC
 	e.create.Tags = merged(tags, create.Tags)
 	// Those who ask for the same share a request. Those who ask for the same user in another way, such as with a request id of
 	// their own in a header, wait for each other, so that the second finds what the first has created.
-	user := fmt.Sprintf("%q %q %q %q %s", e.tags, create.ProjectID, cfg.header["X-Project"], cfg.header["X-Project-Id"], identity)
-	result, first, err := s.core.ensures.Do(ctx, fmt.Sprintf("%s %q %q", user, cfg.header, cfg.query), func(ctx context.Context) (*ensureResult, error) {
+	user := fmt.Sprintf("%q %q %q %q %s", e.tags, create.ProjectID, cfg.header["X-Project"], cfg.header["X-Project-Id"], owner)
+	result, first, err := s.core.ensures.Do(ctx, fmt.Sprintf("%s %s %q %q", user, secret, cfg.header, cfg.query), func(ctx context.Context) (*ensureResult, error) {
 		unlock, err := s.core.ensureTags.Lock(ctx, user)
 		if err != nil {
 			return nil, err

@@ -765,6 +765,34 @@ func TestEnsureKeepsTenantsApart(t *testing.T) {
 	}
 }
 
+type tenantKey struct{}
+
+// TestEnsureWithATokenOfTheContext: one source of tokens for the whole client, which takes the tenant from the context.
+func TestEnsureWithATokenOfTheContext(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(20 * time.Millisecond) // for the others to come
+		tenant := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer tenant-")
+		write(w, []any{map[string]any{"id": "agent-" + tenant, "tags": []string{"user_1"}}})
+	})
+	agents := srv.client(t, letta.WithTokenSource(func(ctx context.Context) (string, error) {
+		tenant, _ := ctx.Value(tenantKey{}).(string)
+		return "tenant-" + tenant, nil
+	})).Agents
+	var wg sync.WaitGroup
+	for range 10 {
+		for _, tenant := range []string{"a", "b"} {
+			wg.Go(func() {
+				ensured, err := agents.Ensure(context.WithValue(t.Context(), tenantKey{}, tenant), []string{"user_1"}, newAgent)
+				if assert.NoError(t, err) {
+					assert.Equal(t, letta.AgentID("agent-"+tenant), ensured.Agent.ID)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
 // TestEnsureWithARequestIDEach: a header, a query or a token of its own must not give each caller an agent of its own.
 func TestEnsureWithARequestIDEach(t *testing.T) {
 	t.Parallel()

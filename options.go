@@ -243,20 +243,21 @@ func newAuth(header func(context.Context) (map[string]string, error)) auth {
 	return auth{header, new(int)}
 }
 
-// identity tells on whose behalf a call is made, without revealing the secret: the client's, or the owner of the key that
-// was given for the call.
-func (s *settings) identity(ctx context.Context, c *core) (string, error) {
-	if s.auth.made == c.defaults.auth.made {
-		return "the client's", nil
-	}
+// identity tells two secrets apart without revealing them, and says who may mean the same user although the secrets differ:
+// all calls with the client's own source of tokens, which may rotate.
+func (s *settings) identity(ctx context.Context, c *core) (secret, owner string, err error) {
 	if s.auth.header == nil {
-		return "nobody's", nil
+		return "none", "none", nil
 	}
 	set, err := s.auth.header(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, set))), nil
+	secret = fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, set)))
+	if s.auth.made == c.defaults.auth.made {
+		return secret, "the client", nil
+	}
+	return secret, secret, nil
 }
 
 func (a auth) apply(ctx context.Context, header http.Header) error {
