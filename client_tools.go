@@ -116,7 +116,6 @@ func readable(t reflect.Type, where string) error {
 		return readable(t.Elem(), where+"[]")
 	case reflect.Struct:
 		for field := range t.Fields() {
-			field := field
 			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 			switch {
 			case name == "-" && options == "", !field.IsExported() && !field.Anonymous:

@@ -119,7 +119,7 @@ func TestEnums(t *testing.T) {
 		}
 		method := op.call.Type()
 		for in := range method.Ins() {
-			if in := in; in.Kind() == reflect.Pointer && strings.HasSuffix(in.Elem().Name(), "Params") {
+			if in.Kind() == reflect.Pointer && strings.HasSuffix(in.Elem().Name(), "Params") {
 				walk(sdk, in, op.Params)
 			}
 		}

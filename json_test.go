@@ -227,7 +227,6 @@ func twin(t reflect.Type, raw bool) reflect.Type {
 	case t.Kind() == reflect.Struct:
 		var fields []reflect.StructField
 		for f := range t.Fields() {
-			f := f
 			fields = append(fields, reflect.StructField{Name: f.Name, Tag: f.Tag, Type: twin(f.Type, raw)})
 		}
 		return reflect.StructOf(fields)

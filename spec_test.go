@@ -405,7 +405,7 @@ func TestTypes(t *testing.T) {
 		}
 		method := op.call.Type()
 		for in := range method.Ins() {
-			if in := in; in.Kind() == reflect.Pointer && strings.HasSuffix(in.Elem().Name(), "Params") {
+			if in.Kind() == reflect.Pointer && strings.HasSuffix(in.Elem().Name(), "Params") {
 				c.matchSchema(sdk, in.Elem(), op.Params)
 			}
 		}

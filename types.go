@@ -6,7 +6,7 @@ import (
 	"reflect"
 )
 
-// AgentFileID and the other ids are types of their own, so that two of them cannot be swapped. They are opaque; Letta 0.16.8
+// Ids are types of their own, so that two of them cannot be swapped. They are opaque; Letta 0.16.8
 // makes them of a prefix and a UUID.
 type (
 	AgentFileID        string

@@ -143,8 +143,11 @@ func TestFolderFiles(t *testing.T) {
 	}
 	passages := walkAll(t, server.client.Folders.Passages.ListAll(ctx, folder, nil))
 	assert.NotEmpty(t, passages)
-	require.NoError(t, files.Delete(ctx, folder, suffixed.ID))
-	require.ErrorIs(t, files.Delete(ctx, folder, suffixed.ID), letta.ErrNotFound)
+	// Which of two files of one original name a replacement takes, Letta 0.16.8 leaves open: delete one that is there.
+	left := walkAll(t, files.ListAll(ctx, folder, nil))
+	require.NotEmpty(t, left)
+	require.NoError(t, files.Delete(ctx, folder, left[0].ID))
+	require.ErrorIs(t, files.Delete(ctx, folder, left[0].ID), letta.ErrNotFound)
 }
 
 func TestAgentFiles(t *testing.T) {

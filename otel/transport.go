@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,8 +91,8 @@ func NewTransport(next http.RoundTripper, opts ...Option) *Transport {
 		tracer: o.tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(letta.Version), trace.WithSchemaURL(semconv.SchemaURL)),
 	}
 	meter := o.meters.Meter(ScopeName, metric.WithInstrumentationVersion(letta.Version), metric.WithSchemaURL(semconv.SchemaURL))
-	t.requests = histogram(meter, "http.client.request.duration", "s", "Duration of HTTP client requests.", httpBuckets)
-	t.calls = histogram(meter, "letta.client.call.duration", "s", "Duration of calls, with all their attempts.", httpBuckets)
+	t.requests = histogram(meter, "http.client.request.duration", "Duration of HTTP client requests.", httpBuckets)
+	t.calls = histogram(meter, "letta.client.call.duration", "Duration of calls, with all their attempts.", httpBuckets)
 	if o.turns {
 		t.turns = newTurns(o)
 	}
@@ -101,8 +102,8 @@ func NewTransport(next http.RoundTripper, opts ...Option) *Transport {
 // httpBuckets are those of the HTTP conventions, and go on for the turns of agents.
 var httpBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120, 300, 600}
 
-func histogram(meter metric.Meter, name, unit, description string, buckets []float64) metric.Float64Histogram {
-	h, err := meter.Float64Histogram(name, metric.WithUnit(unit), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(buckets...))
+func histogram(meter metric.Meter, name, description string, buckets []float64) metric.Float64Histogram {
+	h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(buckets...))
 	if err != nil {
 		otel.Handle(err) // h does nothing then, or as much as it can
 	}
@@ -207,7 +208,7 @@ func (c *call) endIfDone() {
 		return
 	}
 	now := time.Now()
-	attrs := append(c.where[:len(c.where):len(c.where)], operationKey.String(c.op.Name))
+	attrs := append(slices.Clip(c.where), operationKey.String(c.op.Name))
 	if c.failed != nil {
 		kind := errorType(c.failed)
 		attrs = append(attrs, kind)
@@ -241,7 +242,7 @@ func (c *call) attempt(r *http.Request) *attempt {
 	if name == "_OTHER" {
 		name = "HTTP"
 	}
-	a.attrs = append(c.where[:len(c.where):len(c.where)], method)
+	a.attrs = append(slices.Clip(c.where), method)
 	if c.op.PathTemplate != "" {
 		name += " " + c.op.PathTemplate
 		a.attrs = append(a.attrs, semconv.URLTemplate(c.op.PathTemplate))

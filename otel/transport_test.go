@@ -2,6 +2,7 @@ package lettaotel_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -170,9 +171,7 @@ func TestRetries(t *testing.T) {
 	attrs(t, call, map[string]any{"letta.operation": "agents.list"})
 	assert.Equal(t, codes.Unset, call.Status.Code)
 	common := func(more map[string]any) map[string]any {
-		for k, v := range map[string]any{"letta.operation": "agents.list", "http.request.method": "GET", "url.template": "/v1/agents/"} {
-			more[k] = v
-		}
+		maps.Copy(more, map[string]any{"letta.operation": "agents.list", "http.request.method": "GET", "url.template": "/v1/agents/"})
 		return more
 	}
 	attrs(t, attempts[0], common(map[string]any{"error.type": "connection_lost"}))

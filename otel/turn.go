@@ -45,8 +45,8 @@ func newTurns(o options) *turns {
 	seconds := []float64{0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36}
 	t := &turns{
 		tracer:    o.tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(letta.Version), trace.WithSchemaURL(genai.SchemaURL)),
-		durations: histogram(meter, "gen_ai.client.operation.duration", "s", "GenAI operation duration.", seconds),
-		firsts:    histogram(meter, "gen_ai.client.operation.time_to_first_chunk", "s", "Time to receive the first chunk.", seconds),
+		durations: histogram(meter, "gen_ai.client.operation.duration", "GenAI operation duration.", seconds),
+		firsts:    histogram(meter, "gen_ai.client.operation.time_to_first_chunk", "Time to receive the first chunk.", seconds),
 		runs:      map[string]*turn{},
 	}
 	t.tokens, _ = meter.Int64Histogram("gen_ai.client.token.usage", metric.WithUnit("{token}"), metric.WithDescription("Number of input and output tokens used."),

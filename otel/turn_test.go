@@ -3,6 +3,7 @@ package lettaotel_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -24,9 +25,7 @@ func turnAttrs(id letta.AgentID, operation string, more map[string]any) map[stri
 	all := map[string]any{
 		"gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": "letta", "gen_ai.agent.id": string(id), "letta.operation": operation,
 	}
-	for name, value := range more {
-		all[name] = value
-	}
+	maps.Copy(all, more)
 	return all
 }
 
@@ -48,11 +47,9 @@ func TestTurn(t *testing.T) {
 		"gen_ai.usage.cache_read.input_tokens": int64(0), "gen_ai.usage.cache_creation.input_tokens": int64(0), "gen_ai.usage.reasoning.output_tokens": int64(0),
 	}))
 	common := func(more map[string]any) map[string]any {
-		for name, value := range map[string]any{
+		maps.Copy(more, map[string]any{
 			"gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": "letta", "letta.operation": "agents.messages.create", "server.address": "127.0.0.1",
-		} {
-			more[name] = value
-		}
+		})
 		return more
 	}
 	counts, sets := w.points("gen_ai.client.operation.duration")

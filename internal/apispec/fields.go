@@ -99,7 +99,6 @@ func tagged(t reflect.Type) map[string]map[string]bool {
 		}
 		seen[t] = true
 		for f := range t.Fields() {
-			f := f
 			bare := true // no tag names the field or hides it
 			for _, tag := range []string{"json", "url", "form", "header"} {
 				name, _, _ := strings.Cut(f.Tag.Get(tag), ",")

@@ -82,10 +82,6 @@ func TestWhatWasSent(t *testing.T) {
 		"a transport that tells nothing, another failure": {roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.EOF }), false},
 		"a transport that read the body before its dial":  {roundTrip(func(r *http.Request) (*http.Response, error) { _, _ = io.ReadAll(r.Body); return nil, dial }), false},
 		"a transport that returns neither":                {roundTrip(func(*http.Request) (*http.Response, error) { return nil, nil }), false}, //nolint:nilnil // the point
-		"a connection that is closed before a byte is read": {&http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			client, server := net.Pipe()
-			return client, server.Close()
-		}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
