@@ -136,7 +136,8 @@ type AgentMessageCreateParams struct {
 	AssistantMessageToolName string `json:"assistant_message_tool_name,omitzero"`
 	// AgentID is for the conversation "default", which every agent has; agents' own messages do without.
 	AgentID AgentID `json:"agent_id,omitzero"`
-	// Background keeps the run going when the connection is lost; the stream then resumes by itself. Needs Stream.
+	// Background keeps the run going when the connection is lost; the stream then resumes by itself. Needs Stream, or
+	// RunTools with OnMessage.
 	Background   bool          `json:"background,omitzero"`
 	ClientSkills []ClientSkill `json:"client_skills,omitzero"`
 	// ClientTools are tools that the caller runs; see RunTools.
@@ -154,7 +155,7 @@ type AgentMessageCreateParams struct {
 	OverrideSystem string        `json:"override_system,omitzero"`
 	ReturnLogprobs bool          `json:"return_logprobs,omitzero"`
 	ReturnTokenIDs bool          `json:"return_token_ids,omitzero"`
-	// StreamTokens streams pieces of messages as they come. Needs Stream.
+	// StreamTokens streams pieces of messages as they come. Needs Stream, or RunTools with OnMessage.
 	StreamTokens bool `json:"stream_tokens,omitzero"`
 	TopLogprobs  int  `json:"top_logprobs,omitzero"`
 	// Deprecated: leave it out. Only agent types before letta_v1_agent read it.

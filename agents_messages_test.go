@@ -117,7 +117,7 @@ func TestOneAttemptPerTurn(t *testing.T) {
 					opts = append(opts, letta.WithIdleTimeout(400*time.Millisecond))
 				}
 				if strings.HasPrefix(fault, "timeout") {
-					opts = append(opts, letta.WithTimeout(400*time.Millisecond))
+					opts = append(opts, letta.WithTimeout(2*time.Second)) // long enough for a request to arrive on a busy machine
 				}
 				require.Error(t, call(t.Context(), s.client(t), opts...))
 				require.Len(t, s.seen("POST"), 1)

@@ -269,6 +269,7 @@ func later(err error) error {
 //   - 200 for nil
 //   - 400 for what the server or this package calls invalid
 //   - 404 for ErrNotFound
+//   - 413 and 415 for an upload that is too large, or of a type that Letta does not take
 //   - 409 for what is not possible now: ErrBusy, ErrPendingApproval, ErrNothingPending and their kind
 //   - 499 for a context that was cancelled, as by a browser that left
 //   - 503 for what may be tried later: ErrRateLimited, ErrQuota, ErrNotSent
@@ -306,6 +307,8 @@ func HTTPStatus(err error) int {
 		return http.StatusNotFound
 	case is(ErrInvalidArgument, ErrInvalidTags, ErrValidation, ErrBadRequest):
 		return http.StatusBadRequest
+	case errors.As(err, &api) && (api.StatusCode == http.StatusRequestEntityTooLarge || api.StatusCode == http.StatusUnsupportedMediaType):
+		return api.StatusCode // of an upload
 	case is(ErrRateLimited, ErrNotSent, ErrQuota), errors.As(err, &api) && api.StatusCode == http.StatusServiceUnavailable:
 		return http.StatusServiceUnavailable
 	case errors.As(err, &api), errors.As(err, &stream), errors.As(err, &decode), errors.As(err, &redirect), is(ErrPageLoop, ErrTooManyRounds):

@@ -224,6 +224,8 @@ func TestHTTPStatus(t *testing.T) {
 		{api(400, ""), 400},
 		{api(422, ""), 400},
 		{api(409, ""), 409},
+		{api(413, ""), 413},
+		{api(415, ""), 415},
 		{letta.ErrNothingPending, 409},
 		{letta.ErrInvalidApprovals, 409},
 		{letta.ErrBusy, 409},

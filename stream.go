@@ -232,7 +232,8 @@ func (s *MessageStream) Result() *Turn { return s.turn.result() }
 // RunID is the run of the turn; the server names it in its first event.
 func (s *MessageStream) RunID() RunID { return s.source.runID() }
 
-// LastSeq is the sequence number of the last frame of a background run, for Runs.Messages.Stream.
+// LastSeq is the sequence number of the last frame of a background run, for Runs.Messages.Stream; 0 of a turn that is not
+// in the background.
 func (s *MessageStream) LastSeq() int { return s.source.lastSeq() }
 
 // Close ends the reading at once. The turn goes on at the server, unless WithCancelOnDone cancels it; Close then waits for

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -89,4 +91,27 @@ func TestCompact(t *testing.T) {
 // all summarises every message: few of them cannot be summarised in another mode.
 func all() *letta.CompactionSettings {
 	return &letta.CompactionSettings{Mode: letta.CompactionModeAll, Model: server.model}
+}
+
+// TestToolsThatNeedApprovalByDefault: an agent that gets such a tool waits, however it got it.
+func TestToolsThatNeedApprovalByDefault(t *testing.T) {
+	ctx := begin(t)
+	needs(t, "tools")
+	name := unique("pay")
+	name = strings.ReplaceAll(name, "-", "_")
+	tool, err := server.client.Tools.Create(ctx, &letta.ToolCreateParams{
+		SourceCode:              "def " + name + "(amount: int) -> str:\n    \"\"\"\n    Pays.\n\n    Args:\n        amount (int): How much.\n    \"\"\"\n    return 'paid'\n",
+		DefaultRequiresApproval: true,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.client.Tools.Delete(context.WithoutCancel(ctx), tool.ID) })
+	params := basic()
+	params.ToolIDs = []letta.ToolID{tool.ID}
+	given, attached := create(ctx, t, params), create(ctx, t, basic())
+	require.NoError(t, server.client.Agents.Tools.Attach(ctx, attached.ID, tool.ID))
+	for _, id := range []letta.AgentID{given.ID, attached.ID} {
+		agent, err := server.client.Agents.Retrieve(ctx, id, nil)
+		require.NoError(t, err)
+		assert.Equal(t, letta.ToolRules{&letta.RequiresApprovalToolRule{ToolName: name}}, agent.ToolRules)
+	}
 }

@@ -265,6 +265,7 @@ func (w *world) newAgent(in object) *agent {
 	with(a.fields, "agent_type", kind, "llm_config", llm, "compaction_settings", compaction, "tool_rules", append([]any{}, completed(rules)...),
 		"system", or(in["system"], defaultSystem), "timezone", cmp.Or(text(in, "timezone"), "UTC"),
 		"message_buffer_autoclear", kind == "workflow_agent" || flag(in, "message_buffer_autoclear"))
+	w.approvals(a, a.links["tool"]...)
 	if embedding != nil {
 		a.fields["embedding_config"] = embedding
 	}

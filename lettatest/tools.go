@@ -196,8 +196,31 @@ func linkTool(change func(*agent, string), must bool) func(*world, *call) answer
 			refuse(http.StatusNotFound, "Tool with id=%s not found in organization=%s", c.sub, orgID)
 		}
 		change(a, c.sub)
+		if must {
+			w.approvals(a, c.sub)
+		}
 		return w.acknowledge(c, a)
 	}
+}
+
+// approvals gives an agent the rule of a tool that waits for an approval by default.
+func (w *world) approvals(a *agent, tools ...string) {
+	for _, id := range tools {
+		if t := w.tools.get(id); t != nil && t.fields["default_requires_approval"] == true {
+			a.waitFor(text(t.fields, "name"), true)
+		}
+	}
+}
+
+// waitFor adds or removes the rule that a tool waits for an approval.
+func (a *agent) waitFor(tool string, on bool) {
+	rules := slices.DeleteFunc(slices.Clone(get[[]any](a.fields, "tool_rules")), func(v any) bool {
+		return text(v.(object), "type") == "requires_approval" && text(v.(object), "tool_name") == tool
+	})
+	if on {
+		rules = append(rules, object{"type": "requires_approval", "tool_name": tool, "prompt_template": nil})
+	}
+	a.fields["tool_rules"] = rules
 }
 
 // acknowledge answers a change of an agent's relations.
@@ -210,14 +233,7 @@ func (w *world) acknowledge(c *call, a *agent) answer {
 
 // approveTool adds or removes the rule that a tool waits for an approval. Of a tool that the agent lacks nobody complains.
 func approveTool(w *world, c *call, a *agent) answer {
-	on := or(c.q["requires_approval"], flag(c.in, "requires_approval")).(bool)
-	rules := slices.DeleteFunc(slices.Clone(get[[]any](a.fields, "tool_rules")), func(v any) bool {
-		return text(v.(object), "type") == "requires_approval" && text(v.(object), "tool_name") == c.sub
-	})
-	if on {
-		rules = append(rules, object{"type": "requires_approval", "tool_name": c.sub, "prompt_template": nil})
-	}
-	a.fields["tool_rules"] = rules
+	a.waitFor(c.sub, or(c.q["requires_approval"], flag(c.in, "requires_approval")).(bool))
 	return w.acknowledge(c, a)
 }
 
