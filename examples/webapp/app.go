@@ -151,7 +151,13 @@ type handler func(http.ResponseWriter, *http.Request) error
 // page answers the errors of a handler.
 func (a *app) page(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil {
+		err := r.ParseForm() // here, since PostFormValue would take a form that is too long for an empty one
+		if err == nil {
+			err = h(w, r)
+		} else {
+			err = errForm
+		}
+		if err != nil {
 			a.showError(w, r, err)
 		}
 	})
@@ -181,6 +187,7 @@ func (f *failure) Error() string { return f.text }
 var (
 	errSignIn  = &failure{http.StatusUnauthorized, "Please sign in first."}
 	errTooFast = &failure{http.StatusTooManyRequests, "That was a lot of messages at once. Please wait a few seconds."}
+	errForm    = &failure{http.StatusBadRequest, "That was too long, or not complete."}
 	errEmpty   = &failure{http.StatusBadRequest, "There is nothing to send."}
 )
 

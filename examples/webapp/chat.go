@@ -125,7 +125,7 @@ func (a *app) showChat(w http.ResponseWriter, r *http.Request, _ letta.AgentID) 
 			page.Pending = &approval{c.ID, callItems(request.Calls())}
 		}
 	}
-	page.Items = items(messages)
+	page.Items = items(inOrder(messages))
 	a.render(w, r, http.StatusOK, "chat", c.Title(), page)
 	return nil
 }
@@ -214,9 +214,6 @@ func (a *app) showTurn(w http.ResponseWriter, r *http.Request, turn *live) {
 func (a *app) answerApproval(w http.ResponseWriter, r *http.Request, _ letta.AgentID) error {
 	c, err := a.chat(r)
 	if err != nil {
-		return err
-	}
-	if err := r.ParseForm(); err != nil {
 		return err
 	}
 	var answers []letta.Approval

@@ -30,7 +30,7 @@ func (i item) HTML() template.HTML { return markdown(i.Text) }
 func items(messages []letta.Message) (all []item) {
 	names := map[letta.ToolCallID]string{}
 	for _, message := range messages {
-		id := string(message.Common().ID)
+		id, before := string(message.Common().ID), len(all)
 		switch m := message.(type) {
 		case *letta.UserMessage:
 			all = append(all, item{ID: "user-" + id, Kind: "user", Text: m.Content.String()})
@@ -56,13 +56,22 @@ func items(messages []letta.Message) (all []item) {
 				all = append(all, it)
 			}
 		}
-		for _, it := range all {
-			if it.Kind == "call" {
-				names[it.CallID] = it.Note
-			}
+		for _, it := range all[before:] {
+			names[it.CallID] = it.Note
 		}
 	}
 	return all
+}
+
+// inOrder puts a thought before what the agent then did: both are one stored message, and Latest gives them the other way round.
+func inOrder(messages []letta.Message) []letta.Message {
+	for i := 1; i < len(messages); i++ {
+		_, thought := messages[i].(*letta.ReasoningMessage)
+		for j := i; thought && j > 0 && messages[j-1].Common().ID == messages[j].Common().ID; j-- {
+			messages[j-1], messages[j] = messages[j], messages[j-1]
+		}
+	}
+	return messages
 }
 
 func callItems(calls []letta.ToolCall) (all []item) {
