@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
@@ -59,47 +58,68 @@ func (s *site) open(t *testing.T, user string) *tab {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx); cancel() })
-	require.NoError(t, chromedp.Run(ctx))
-	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
+	require.NoError(t, chromedp.Do(ctx)) // starts the browser, which lives as long as this context
+	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
 	t.Cleanup(cancel)
 	b := &tab{t, ctx, s.url}
 	b.do(chromedp.Navigate(s.url))
 	if user != "" {
-		b.do(chromedp.SetValue("#user", user), chromedp.Click("button.primary"), chromedp.WaitVisible(".who .name"))
+		b.do(set("#user", user), click("button.primary"), see(".who"))
 	}
 	return b
 }
 
-func (b *tab) do(actions ...chromedp.Action) {
+type step = chromedp.Action[chromedp.Void]
+
+func (b *tab) do(steps ...step) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
-		var text string
-		_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + "\n" + (document.body?.innerText ?? "")`, &text))
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+		defer cancel()
+		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
 		require.NoError(b.t, err, text)
 	}
 }
 
-func (b *tab) text(selector string) (text string) {
+func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
+func enter(selector, text string) step {
+	return chromedp.SendKeys(chromedp.CSS(selector), text+kb.Enter)
+}
+func see(selector string) step        { return chromedp.WaitVisible(chromedp.CSS(selector)) }
+func gone(selector string) step       { return chromedp.WaitNotPresent(chromedp.CSS(selector)) }
+func set(selector, value string) step { return chromedp.SetValue(chromedp.CSS(selector), value) }
+
+// value is that of an expression in the page.
+func value[T any](b *tab, expression string) T {
 	b.t.Helper()
-	b.do(chromedp.Evaluate(fmt.Sprintf(`[...document.querySelectorAll(%q)].map(e => e.innerText).join("\n")`, selector), &text))
-	return text
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	require.NoError(b.t, err)
+	return v
+}
+
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	return value[string](b, fmt.Sprintf(`[...document.querySelectorAll(%q)].map(e => e.innerText).join("\n")`, selector))
 }
 
 // until waits for an expression to be true.
 func (b *tab) until(expression string) {
 	b.t.Helper()
-	b.do(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(time.Minute)))
+	_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute)))
+	require.NoError(b.t, err, expression)
 }
 
 func (b *tab) newChat() {
 	b.t.Helper()
-	b.do(chromedp.Click(".side button.primary"), chromedp.WaitVisible("[data-composer]"))
+	b.do(click(".side button.primary"), see("[data-empty]"))
 }
 
 // say types a message and presses Enter.
 func (b *tab) say(text string) {
 	b.t.Helper()
-	b.do(chromedp.SendKeys("#text", text+kb.Enter), chromedp.WaitVisible(`[aria-busy="true"], [data-error]:not([hidden])`))
+	n := value[int](b, `document.querySelectorAll("[data-live]").length`)
+	b.do(enter("#text", text))
+	b.until(fmt.Sprintf(`document.querySelectorAll("[data-live]").length > %d`, n))
 }
 
 const (
@@ -122,14 +142,14 @@ func TestBrowserChat(t *testing.T) {
 	assert.Contains(t, b.text(".bubble"), "SLOW 150")
 	b.until(done)
 	assert.Equal(t, strings.TrimPrefix(slowOne, "SLOW 150 "), b.text(".prose"))
-	b.do(chromedp.Reload(), chromedp.WaitVisible(".prose"))
+	b.do(chromedp.Reload(), see(".prose"))
 	assert.Equal(t, strings.TrimPrefix(slowOne, "SLOW 150 "), b.text(".prose"))
 
 	// Stop.
 	b.newChat()
 	b.say("SLOW 400 " + strings.Repeat("word ", 200) + "last")
 	b.until(`document.querySelector(".prose") !== null`)
-	b.do(chromedp.Click("[data-stop]"))
+	b.do(click("[data-stop]"))
 	b.until(done)
 	assert.Contains(t, b.text(".note"), "You stopped")
 	assert.NotContains(t, b.text(".prose"), "last")
@@ -141,33 +161,31 @@ func TestBrowserChat(t *testing.T) {
 	// A tool that needs approval.
 	b.newChat()
 	b.say(`CALL memory_insert {"label": "human", "new_string": "likes rain"}`)
-	b.do(chromedp.WaitVisible("[data-approval]"))
+	b.do(see("[data-approval]"))
 	assert.Contains(t, b.text("[data-approval]"), "likes rain")
-	b.do(chromedp.Click(`[data-approval] [value="allow"]`), chromedp.WaitNotPresent("[data-approval]"))
+	b.do(click(`[data-approval] [value="allow"]`), gone("[data-approval]"))
 	b.until(done)
-	b.do(chromedp.Navigate(s.url+"/agent"), chromedp.WaitVisible("#value-human"))
-	var value string
-	b.do(chromedp.Value("#value-human", &value))
-	assert.Contains(t, value, "likes rain")
+	b.do(chromedp.Navigate(s.url+"/agent"), see("#value-human"))
+	assert.Contains(t, value[string](b, `document.querySelector("#value-human").value`), "likes rain")
 }
 
 func TestBrowserAgent(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.open(t, "user_1")
-	b.do(chromedp.Click(`nav a[href="/agent"]`), chromedp.WaitVisible("#tag"))
-	b.do(chromedp.SendKeys("#tag", s.prefix+"vip"+kb.Enter), chromedp.WaitVisible(`.tag button[value$="vip"]`))
+	b.do(click(`nav a[href="/agent"]`), see("#tag"))
+	b.do(enter("#tag", s.prefix+"vip"), see(`.tag button[value$="vip"]`))
 	agents, err := s.client.Agents.List(t.Context(), letta.Tags(s.prefix+"vip"))
 	require.NoError(t, err)
 	require.Len(t, agents, 1)
 	id, err := s.agents.Find(t.Context(), "user_1")
 	require.NoError(t, err)
 	assert.Equal(t, id, agents[0].ID)
-	b.do(chromedp.Click(`.tag button[value$="vip"]`), chromedp.WaitNotPresent(`.tag button[value$="vip"]`))
+	b.do(click(`.tag button[value$="vip"]`), gone(`.tag button[value$="vip"]`))
 	agents, err = s.client.Agents.List(t.Context(), letta.Tags(s.prefix+"vip"))
 	require.NoError(t, err)
 	assert.Empty(t, agents)
 
-	b.do(chromedp.SetValue("#value-human", "Line one\nline two"), chromedp.Click("#block-human button"), chromedp.WaitVisible(".saved"))
+	b.do(set("#value-human", "Line one\nline two"), click("#block-human button"), see(".saved"))
 	block, err := s.client.Agents.Blocks.Retrieve(t.Context(), id, "human")
 	require.NoError(t, err)
 	assert.Equal(t, "Line one\nline two", block.Value)
@@ -180,19 +198,19 @@ func TestBrowserHostile(t *testing.T) {
 	b.newChat()
 	b.say(`ECHO <script>window.hacked=1</script><img src=x onerror="window.hacked=2"><b onclick=1>secret</b> [go](javascript:window.hacked=3)`)
 	b.until(done)
-	b.do(chromedp.Reload(), chromedp.WaitVisible(".prose"))
-	var hacked, inline, links bool
-	b.do(chromedp.Evaluate(`window.hacked !== undefined`, &hacked),
-		chromedp.Evaluate(`(() => { const s = document.createElement("script"); s.textContent = "window.inline = 1"; document.body.append(s); return window.inline !== undefined })()`, &inline),
-		chromedp.Evaluate(`document.querySelector('.log a[href^="javascript"], .prose img, .prose script, .prose b') !== null`, &links))
-	assert.False(t, hacked)
-	assert.False(t, inline, "the policy lets no inline script run")
-	assert.False(t, links)
+	b.do(chromedp.Reload(), see(".prose"))
+	assert.False(t, value[bool](b, `window.hacked !== undefined`))
+	assert.False(t, value[bool](b, `(() => {
+		const script = document.createElement("script");
+		script.textContent = "window.inline = 1";
+		document.body.append(script);
+		return window.inline !== undefined;
+	})()`), "the policy lets no inline script run")
+	assert.False(t, value[bool](b, `document.querySelector('.log a[href^="javascript"], .prose img, .prose script, .prose b') !== null`))
 
-	var address, text string
-	b.do(chromedp.Location(&address))
 	other := s.open(t, "user_2")
-	other.do(chromedp.Navigate(address), chromedp.WaitVisible("[role=alert]"), chromedp.Text("body", &text))
+	other.do(chromedp.Navigate(value[string](b, `location.href`)), see("[role=alert]"))
+	text := other.text("body")
 	assert.Contains(t, text, "no such thing")
 	assert.NotContains(t, text, "secret")
 }
@@ -223,14 +241,14 @@ func TestScreenshots(t *testing.T) {
 			width, height, scale = 390, 780, 1.5
 			name += "-phone"
 		}
-		var picture []byte
-		b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-			chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)), chromedp.Sleep(300*time.Millisecond),
-			chromedp.Evaluate(`document.querySelector(".log")?.scrollTo(0, 1e6)`, nil),
-			chromedp.ActionFunc(func(ctx context.Context) (err error) {
-				picture, err = page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatPng).Do(ctx)
-				return err
-			}))
+		_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		require.NoError(t, err)
+		b.do(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)), chromedp.Sleep(300*time.Millisecond))
+		value[bool](b, `(document.querySelector(".log")?.scrollTo(0, 1e6), true)`)
+		picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, "webapp-"+name+".png"), picture, 0o600))
 	}
 	both := func(name string) {
@@ -240,7 +258,7 @@ func TestScreenshots(t *testing.T) {
 		b.do(chromedp.EmulateViewport(1100, 720))
 	}
 	both("signin")
-	b.do(chromedp.Click("button.primary"), chromedp.WaitVisible(".welcome"))
+	b.do(click("button.primary"), see(".welcome"))
 	for _, text := range []string{"Hello", "Plan a weekend in Bergen"} {
 		b.newChat()
 		b.say(text)
@@ -249,7 +267,7 @@ func TestScreenshots(t *testing.T) {
 	b.newChat()
 	b.say("What is the weather in Oslo?")
 	b.until(done)
-	b.do(chromedp.Click(".fold.thought summary"), chromedp.Click(".fold.call summary"))
+	b.do(click(".fold.thought summary"), click(".fold.call summary"))
 	b.say("Tell me a story")
 	b.until(`document.querySelector(".live:last-child .prose ol") !== null`)
 	both("chat")
@@ -258,21 +276,21 @@ func TestScreenshots(t *testing.T) {
 	b.until(done)
 	b.newChat()
 	b.say("Remember that I like rain")
-	b.do(chromedp.WaitVisible("[data-approval]"))
+	b.do(see("[data-approval]"))
 	both("approval")
-	b.do(chromedp.Click(`[data-approval] [value="allow"]`))
+	b.do(click(`[data-approval] [value="allow"]`), gone("[data-approval]"))
 	b.until(done)
 	b.say("Fail")
 	b.until(done)
 	both("error")
 	b.do(chromedp.Navigate(s.url + "/chats"))
 	both("chats")
-	b.do(chromedp.Navigate(s.url+"/agent"), chromedp.SendKeys("#tag", "vip"+kb.Enter), chromedp.WaitVisible(`.tag button[value="vip"]`))
+	b.do(chromedp.Navigate(s.url+"/agent"), enter("#tag", "vip"), see(`.tag button[value="vip"]`))
 	both("agent")
 	s.visit(t, "user_2").newChat()
 	s.visit(t, "user_3").newChat()
 	_, err := s.client.Agents.Create(t.Context(), &letta.AgentCreateParams{Model: s.model, Name: "Agent of user_2", Tags: []string{"user_2"}})
 	require.NoError(t, err)
-	b.do(chromedp.Click(".who button"), chromedp.WaitVisible("#user"), chromedp.Click(`[value="admin"]`), chromedp.WaitVisible(".users"))
+	b.do(click(".who button"), see("#user"), click(`[value="admin"]`), see(".users"))
 	both("admin")
 }
