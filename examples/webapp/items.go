@@ -76,7 +76,7 @@ func inOrder(messages []letta.Message) []letta.Message {
 
 func callItems(calls []letta.ToolCall) (all []item) {
 	for _, c := range calls {
-		all = append(all, item{ID: "call-" + string(c.ToolCallID), Kind: "call", Title: "Used a tool:", Note: c.Name, Text: pretty(c.Arguments), CallID: c.ToolCallID})
+		all = append(all, item{ID: "call-" + string(c.ToolCallID), Kind: "call", Title: "Tool call", Note: c.Name, Text: pretty(c.Arguments), CallID: c.ToolCallID})
 	}
 	return all
 }

@@ -37,7 +37,7 @@ async function startTurn(form, submitter) {
     const response = await fetch(form.action, { method: "POST", body });
     const answer = await response.text();
     if (!response.ok) throw new Error(answer);
-    if (form === composer) { form.reset(); form.elements.text.style.height = ""; } else { form.remove(); }
+    if (form === composer) { nameChat(body.get("text")); form.reset(); form.elements.text.style.height = ""; } else { form.remove(); }
     log.querySelector("[data-empty]")?.remove();
     const added = fragment(answer);
     const live = added.querySelector("[data-live]");
@@ -91,11 +91,17 @@ function follow(live) {
     const prose = [...live.querySelectorAll(".prose, .note")].map((e) => e.textContent.trim());
     const question = live.querySelector("[data-approval]");
     say([...prose, question ? "The agent asks whether it may use a tool." : "The answer is complete."].join(" "));
-    if (question && composer.elements.text.value === "") question.querySelector("button").focus({ preventScroll: true });
+    if (question && composer.elements.text.value === "") { question.tabIndex = -1; question.focus({ preventScroll: true }); } // not a button: Enter must not answer
     if (below) toEnd();
   }
 }
 
+// nameChat shows at once what the first message calls the chat.
+function nameChat(text) {
+  for (const title of document.querySelectorAll(".chathead h1, .chats [aria-current] span")) {
+    if (title.textContent === "New chat") title.textContent = text;
+  }
+}
 function fragment(html) {
   const template = document.createElement("template");
   template.innerHTML = html; // rendered and sanitised by the server
