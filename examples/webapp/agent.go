@@ -64,7 +64,7 @@ func (a *app) addTag(w http.ResponseWriter, r *http.Request, id letta.AgentID) e
 	if _, err := a.client.Agents.AddTags(r.Context(), id, []string{tag}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/agent#tag", http.StatusSeeOther)
+	http.Redirect(w, r, "/agent", http.StatusSeeOther)
 	return nil
 }
 
@@ -76,7 +76,7 @@ func (a *app) removeTag(w http.ResponseWriter, r *http.Request, id letta.AgentID
 	if _, err := a.client.Agents.RemoveTags(r.Context(), id, []string{tag}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/agent#tag", http.StatusSeeOther)
+	http.Redirect(w, r, "/agent", http.StatusSeeOther)
 	return nil
 }
 

@@ -249,7 +249,7 @@ func TestScreenshots(t *testing.T) {
 		value[bool](b, `(document.querySelector(".log")?.scrollTo(0, 1e6), true)`)
 		picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, "webapp-"+name+".png"), picture, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, "webapp-"+name+".png"), picture, 0o644))
 	}
 	both := func(name string) {
 		t.Helper()
