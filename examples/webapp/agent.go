@@ -88,8 +88,6 @@ func (a *app) saveBlock(w http.ResponseWriter, r *http.Request, id letta.AgentID
 	switch {
 	case err != nil:
 		return err
-	case block.ReadOnly:
-		return &failure{http.StatusForbidden, "This block is read-only."}
 	case block.Limit > 0 && len([]rune(value)) > block.Limit:
 		return &failure{http.StatusBadRequest, "That is more than this block can hold."}
 	}
