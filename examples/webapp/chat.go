@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
-	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -321,8 +321,7 @@ func (e *events) show(turn *letta.Turn) {
 			e.send("item", "item", it)
 		}
 	}
-	fmt.Fprint(e.w, ": alive\n\n")
-	_ = e.control.Flush()
+	e.write(": alive\n\n")
 }
 
 func (e *events) send(event, name string, data any) {
@@ -331,13 +330,18 @@ func (e *events) send(event, name string, data any) {
 		e.log.Error("template", "name", name, "error", err)
 		return
 	}
-	// A reader that is gone must not hold the run's stream for ever.
-	_ = e.control.SetWriteDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprintf(e.w, "event: %s\n", event)
+	var out strings.Builder
+	out.WriteString("event: " + event + "\n")
 	for line := range strings.Lines(html.String()) {
-		fmt.Fprintf(e.w, "data: %s\n", strings.TrimRight(line, "\r\n"))
+		out.WriteString("data: " + strings.TrimRight(line, "\r\n") + "\n")
 	}
-	fmt.Fprint(e.w, "\n")
+	e.write(out.String() + "\n")
+}
+
+// write ignores errors: when the reader has gone, the context of the request ends, and with it the stream.
+func (e *events) write(text string) {
+	_ = e.control.SetWriteDeadline(time.Now().Add(30 * time.Second)) // a reader that reads nothing is gone, too
+	_, _ = io.WriteString(e.w, text)
 	_ = e.control.Flush()
 }
 
