@@ -78,6 +78,12 @@ func (s *Session) Model(ctx context.Context) (string, error) {
 	return chooseModel(ctx, s.Client, *model)
 }
 
+// Embedded is the lettatest server of this process, nil on a server of its own: for an example that scripts it.
+func (s *Session) Embedded() *lettatest.Server { return s.embedded }
+
+// Keep says that -keep was given: for an example that removes what it made by itself.
+func Keep() bool { return *keep }
+
 // close deletes what the example made, unless -keep was given. It does so after ^C too.
 func (s *Session) close(ctx context.Context) error {
 	if s.embedded != nil {
