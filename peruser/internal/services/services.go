@@ -138,9 +138,14 @@ func newService(t testing.TB) *Service {
 // Start starts the server, again after Kill.
 func (s *Service) Start() {
 	s.t.Helper()
-	var out strings.Builder
+	// A file, not a pipe: Wait would wait for whoever still holds the pipe, such as a process that PostgreSQL leaves behind.
+	log, err := os.Create(filepath.Join(s.t.TempDir(), "log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
 	s.cmd = s.command()
-	s.cmd.Stdout, s.cmd.Stderr = &out, &out
+	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if s.cmd.SysProcAttr == nil {
 		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -160,15 +165,23 @@ func (s *Service) Start() {
 		}
 	}
 	s.Kill()
-	s.t.Fatalf("%s is not ready:\n%s", s.cmd.Path, out.String())
+	out, _ := os.ReadFile(log.Name())
+	s.t.Fatalf("%s is not ready:\n%s", s.cmd.Path, out)
 }
 
-// Kill ends the server with all its processes at once, as a crash does.
+// Kill ends the server with all its processes at once, as a crash does. PostgreSQL's are each in a session of their own.
 func (s *Service) Kill() {
 	if s.cmd == nil || s.cmd.Process == nil || s.cmd.ProcessState != nil {
 		return
 	}
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	pid := s.cmd.Process.Pid
+	children, _ := exec.CommandContext(context.Background(), "ps", "-o", "pid=", "--ppid", strconv.Itoa(pid)).Output()
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	for child := range strings.FieldsSeq(string(children)) {
+		if pid, err := strconv.Atoi(child); err == nil && pid > 1 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 	_ = s.cmd.Wait()
 }
 
