@@ -411,7 +411,7 @@ def call(name, arguments, kept):
 
 def operations():
     """Calls every operation. The client parses each answer strictly."""
-    known = {o["sdk"]: o for o in json.loads(OPERATIONS.read_text())["operations"]}
+    known = {o["sdk"]: o for o in json.loads(OPERATIONS.read_text())["operations"] if not o.get("self_hosted_only")}
     model, embedding = handle(client.models.list(), False), handle(client.models.embeddings.list(), True)
     s = SimpleNamespace(reached=False)  # an MCP server: a real server starts none for us
     s.identity = client.post(
