@@ -89,7 +89,7 @@ func TestDownloadOfAPostWithoutABody(t *testing.T) {
 }
 
 type (
-	ctxValue struct{ bytes [1 << 10]byte }
+	ctxValue [1 << 10]byte
 	ctxKey   struct{}
 )
 
