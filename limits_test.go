@@ -91,10 +91,10 @@ func TestAnswersWithoutAnID(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	for body, call := range map[string]func(*letta.Client) error{
-		`{"error":"no backend"}`: func(c *letta.Client) error { return errorIn(c.Agents.Retrieve(ctx, "agent-1", nil)) },
-		`{}`:                     func(c *letta.Client) error { return errorIn(c.Agents.Create(ctx, &letta.AgentCreateParams{})) },
-		`{"id":""}`:              func(c *letta.Client) error { return errorIn(c.Blocks.Retrieve(ctx, "block-1")) },
-		`{"id":null}`:            func(c *letta.Client) error { return errorIn(c.Runs.Retrieve(ctx, "run-1")) },
+		`{"error":"no backend"}`: func(c *letta.Client) error { return second(c.Agents.Retrieve(ctx, "agent-1", nil)) },
+		`{}`:                     func(c *letta.Client) error { return second(c.Agents.Create(ctx, &letta.AgentCreateParams{})) },
+		`{"id":""}`:              func(c *letta.Client) error { return second(c.Blocks.Retrieve(ctx, "block-1")) },
+		`{"id":null}`:            func(c *letta.Client) error { return second(c.Runs.Retrieve(ctx, "run-1")) },
 	} {
 		err := call(serve(t, reply(200, body)).client(t))
 		var decode *letta.DecodeError
@@ -485,8 +485,6 @@ func TestTagsAsSets(t *testing.T) {
 	require.ErrorIs(t, err, letta.ErrInvalidTags)
 	require.Len(t, f.seen(""), before)
 }
-
-func errorIn[T any](_ T, err error) error { return err }
 
 // --- pages for web handlers ----------------------------------------------------------------------------------------------
 

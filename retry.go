@@ -44,16 +44,15 @@ type outcome struct {
 // with Retry-After that does not come from the model's provider. A turn is sent again only when nothing was sent: a turn
 // that arrives twice is paid for twice. An upload is sent again only if its reader was not touched.
 func (o outcome) retryable() bool {
-	idempotent := o.method != http.MethodPost && o.method != http.MethodPatch
 	switch {
 	case o.permanent, o.quota, o.spent, o.status == http.StatusNotImplemented:
 		return false
 	case o.status == 0:
-		return idempotent || o.nothingSent
+		return idempotent(o.method) || o.nothingSent
 	case o.status != http.StatusRequestTimeout && o.status != http.StatusTooManyRequests && o.status < 500:
 		return false
-	case idempotent || o.turn:
-		return idempotent
+	case idempotent(o.method) || o.turn:
+		return idempotent(o.method)
 	}
 	return o.toldWhen && !o.provider && (o.status == http.StatusTooManyRequests || o.status == http.StatusServiceUnavailable)
 }
