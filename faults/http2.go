@@ -119,7 +119,8 @@ func (s *stream2) serve() {
 	play(&exchange{p: s.conn.p, r: r, entry: entry, h2: s})
 }
 
-func (s *stream2) answer(a *answer) {
+// send sends the headers and so much of the body, and, if it is the whole, the end.
+func (s *stream2) send(a *answer, body []byte, end bool) {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	encoder.SetMaxDynamicTableSize(0)
@@ -131,11 +132,11 @@ func (s *stream2) answer(a *answer) {
 		_ = encoder.WriteField(field)
 	}
 	s.conn.write(func(f *http2.Framer) error {
-		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: len(a.body) == 0})
+		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: end && len(body) == 0})
 	})
 	const most = 16 << 10
-	for body := a.body; len(body) > 0; body = body[min(most, len(body)):] {
-		s.conn.write(func(f *http2.Framer) error { return f.WriteData(s.id, len(body) <= most, body[:min(most, len(body))]) })
+	for ; len(body) > 0; body = body[min(most, len(body)):] {
+		s.conn.write(func(f *http2.Framer) error { return f.WriteData(s.id, end && len(body) <= most, body[:min(most, len(body))]) })
 	}
 }
 

@@ -344,7 +344,7 @@ func (x *exchange) carryOut() *answer {
 // answer sends a whole answer.
 func (x *exchange) answer(a *answer) {
 	if x.h2 != nil {
-		x.h2.answer(a)
+		x.h2.send(a, a.body, true)
 		return
 	}
 	for key, values := range a.header {
@@ -423,7 +423,14 @@ func (x *exchange) part(a *answer, share float64) {
 	_, _ = x.conn.Write(part)
 }
 
-func (x *exchange) truncate(a *answer) { x.part(a, 0.5) }
+func (x *exchange) truncate(a *answer) {
+	if x.h2 != nil {
+		x.h2.send(a, a.body[:len(a.body)/2], false)
+		_ = x.h2.conn.conn.Close()
+		return
+	}
+	x.part(a, 0.5)
+}
 
 // endEarly sends half of the body as if it were the whole.
 func (x *exchange) endEarly(a *answer) {
