@@ -449,14 +449,17 @@ func deleteAgent(w *world, c *call) answer {
 func (w *world) filterAgents(q object) []*agent {
 	like := ilike(text(q, "query_text"))
 	keys := texts(q, "identifier_keys")
+	tags, all := texts(q, "tags"), flag(q, "match_all_tags")
 	return w.agents.where(func(a *agent) bool {
+		if !tagged(a.tags, tags, all) { // first: with ten thousand agents it leaves the fewest
+			return false
+		}
 		for _, k := range []string{"name", "project_id", "template_id", "base_template_id", "last_stop_reason"} {
 			if text(q, k) != "" && a.fields[k] != q[k] {
 				return false
 			}
 		}
 		return like(text(a.fields, "name")) &&
-			tagged(a.tags, texts(q, "tags"), flag(q, "match_all_tags")) &&
 			(text(q, "created_by_id") == "" || text(q, "created_by_id") == userID) &&
 			(text(q, "identity_id") == "" || a.linked("identity", text(q, "identity_id"))) &&
 			(keys == nil || slices.ContainsFunc(a.links["identity"], func(id string) bool {
