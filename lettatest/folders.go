@@ -111,8 +111,11 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	content := string(up.head)
 	f.fields = with(sample("folders.files.retrieve"), "source_id", folder.id, "file_name", base+"/"+stored, "original_file_name", name,
 		"file_type", kind, "file_size", up.size, "content", content, "total_chunks", 1, "chunks_embedded", 1)
-	if up.size == 0 {
-		with(f.fields, "processing_status", "error", "error_message", "No text extracted from file", "total_chunks", 0, "chunks_embedded", 0)
+	switch {
+	case up.size == 0:
+		f.fields["chunks_embedded"] = 0
+	case strings.TrimSpace(content) == "":
+		with(f.fields, "processing_status", "error", "error_message", "No chunks created from text with default chunker", "total_chunks", nil, "chunks_embedded", nil)
 	}
 	f.links = map[string][]string{"sha256": {up.digest}}
 	w.files.put(&f)
