@@ -76,9 +76,11 @@ const (
 	defaultSystem = "You are a helpful agent with a memory that you keep up to date."
 )
 
+func (w *world) agent(id string) *agent { return w.agents.must(id, noAgent(id)) }
+
 // withAgent finds the agent of the path.
-func withAgent(f func(*world, *call, *agent) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer { return f(w, c, w.agents.must(c.id, noAgent(c.id))) }
+func withAgent(f func(*world, *call, *agent) answer) handler {
+	return func(w *world, c *call) answer { return f(w, c, w.agent(c.id)) }
 }
 
 // An include says which relations an answer shows.
@@ -138,10 +140,10 @@ func (w *world) state(a *agent, in include) object {
 		memory["blocks"] = o["blocks"]
 	}
 	if in["agent.tools"] {
-		o["tools"] = shown(tools.of(w, a), func(t *row) any { return t.shown() })
+		o["tools"] = shown(tools.of(w, a), (*row).json)
 	}
 	if in["agent.sources"] {
-		o["sources"] = shown(a.links["source"], func(id string) any { return with(w.folders.get(id).shown(), "vector_db_provider", "native") })
+		o["sources"] = shown(folders.of(w, a), (*row).ofAgent)
 	}
 	if in["agent.identities"] {
 		o["identity_ids"] = list(a.links["identity"])
@@ -405,7 +407,7 @@ func updateAgent(w *world, c *call) answer {
 	}
 	for kind, name := range map[string]string{"tool": "tool_ids", "identity": "identity_ids"} {
 		if in[name] != nil {
-			w.setLinks(a, kind, texts(in, name))
+			a.setLinks(kind, texts(in, name))
 		}
 	}
 	if in["block_ids"] != nil {
@@ -424,15 +426,8 @@ func updateAgent(w *world, c *call) answer {
 	return ok(w.state(a, everything()))
 }
 
-func (w *world) setLinks(a *agent, kind string, ids []string) {
-	if a.links == nil {
-		a.links = map[string][]string{}
-	}
-	a.links[kind] = ids
-}
-
 func retrieveAgent(w *world, c *call) answer {
-	return ok(w.state(w.agents.must(c.id, noAgent(c.id)), c.included()))
+	return ok(w.state(w.agent(c.id), c.included()))
 }
 
 func deleteAgent(w *world, c *call) answer {
@@ -482,7 +477,7 @@ func (w *world) showAgents(rows []*agent, q object, l listing, in include) answe
 }
 
 // linkedAgents lists the agents that have a row of a kind, with the relations of the query. Unlike elsewhere a legacy client gets none unasked.
-func linkedAgents(kind string) func(*world, *call) answer {
+func linkedAgents(kind string) handler {
 	return func(w *world, c *call) answer {
 		in := include{}
 		for _, r := range texts(c.q, "include") {

@@ -12,21 +12,16 @@ import (
 	"github.com/letta-go/letta/internal/python"
 )
 
-var mcpRoutes = []route{
-	{op: "mcp_servers.create", handle: createServer},
-	{op: "mcp_servers.list", handle: servers.index},
-	{op: "mcp_servers.retrieve", handle: servers.retrieve},
-	{op: "mcp_servers.delete", handle: servers.remove},
-	{op: "mcp_servers.update", handle: updateServer},
-	{op: "mcp_servers.tools.list", handle: servers.with(func(w *world, c *call, s *row) answer {
-		oldest := *tools
-		oldest.list.asc = true
-		return oldest.page(w, c.q, w.serverTools(s))
-	})},
-	{op: "mcp_servers.tools.retrieve", handle: servers.with(retrieveServerTool)},
-	{op: "mcp_servers.tools.run", handle: servers.with(runServerTool)},
-	{op: "mcp_servers.refresh", handle: servers.with(refreshServer)},
-}
+var mcpRoutes = servers.routes("mcp_servers", "create list retrieve delete update tools.list tools.retrieve tools.run refresh", handlers{
+	"create": createServer,
+	"update": updateServer,
+	"tools.list": servers.with(func(w *world, c *call, s *row) answer {
+		return tools.page(w, c.q, listing{asc: true}, w.serverTools(s))
+	}),
+	"tools.retrieve": servers.with(func(w *world, c *call, _ *row) answer { return ok(w.tools.must(c.sub, crash()).shown()) }),
+	"tools.run":      servers.with(runServerTool),
+	"refresh":        servers.with(refreshServer),
+})
 
 // Nothing is started and nobody called: what a server offers was said with Server.MCP.
 var servers = &resource{
@@ -146,10 +141,6 @@ func (w *world) sync(s *row) (deleted, updated, added []any) {
 		added = append(added, m.Name)
 	}
 	return deleted, updated, added
-}
-
-func retrieveServerTool(w *world, c *call, _ *row) answer {
-	return ok(w.tools.must(c.sub, crash()).shown())
 }
 
 func refreshServer(w *world, _ *call, s *row) answer {

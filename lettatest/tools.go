@@ -16,26 +16,16 @@ import (
 )
 
 var (
-	toolRoutes = []route{
-		{op: "tools.delete", handle: tools.remove},
-		{op: "tools.count", handle: tools.count},
-		{op: "tools.retrieve", handle: tools.retrieve},
-		{op: "tools.list", handle: listTools},
-		{op: "tools.search", handle: func(*world, *call) answer {
+	toolRoutes = tools.routes("tools", "delete count retrieve list search create upsert update run", handlers{
+		"list": listTools,
+		"search": func(*world, *call) answer {
 			return fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")
-		}},
-		{op: "tools.create", handle: writeTool},
-		{op: "tools.upsert", handle: writeTool},
-		{op: "tools.update", handle: tools.update},
-		{op: "tools.run", handle: runSource},
-	}
-	agentToolRoutes = []route{
-		{op: "agents.tools.list", handle: withAgent(listAgentTools)},
-		{op: "agents.tools.attach", handle: linkTool(func(a *agent, id string) { a.link("tool", id) }, true)},
-		{op: "agents.tools.detach", handle: linkTool(func(a *agent, id string) { a.unlink("tool", id) }, false)},
-		{op: "agents.tools.update_approval", handle: withAgent(approveTool)},
-		{op: "agents.tools.run", handle: withAgent(runTool)},
-	}
+		},
+		"create": writeTool, "upsert": writeTool, "run": runSource,
+	})
+	agentToolRoutes = tools.routes("agents.tools", "list attach detach update_approval run", handlers{
+		"list": tools.ofAgent(listing{asc: true, byID: true, fixed: true}), "update_approval": withAgent(approveTool), "run": withAgent(runTool),
+	})
 )
 
 var tools = &resource{
@@ -48,6 +38,11 @@ var tools = &resource{
 	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
 	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
+	give: func(w *world, a *agent, t *row) {
+		a.link("tool", t.id)
+		w.approvals(a, t.id)
+	},
+	told: legacy,
 }
 
 //go:embed basetools.jsonl
@@ -145,7 +140,7 @@ func listTools(w *world, c *call) answer {
 		return wanted != nil && !slices.Contains(wanted, kind) || slices.Contains(without, kind) || names != nil && !slices.Contains(names, name) ||
 			ids != nil && !slices.Contains(ids, r.id)
 	})
-	return tools.page(w, c.q, rows)
+	return tools.page(w, c.q, tools.list, rows)
 }
 
 // callTool runs a tool outside of the lock: f, which was given to Server.Tool under its name, or else its source.
@@ -182,27 +177,6 @@ func runSource(w *world, c *call) answer {
 	}}
 }
 
-func listAgentTools(w *world, c *call, a *agent) answer {
-	k := *tools
-	k.list = listing{asc: true, byID: true, fixed: true}
-	return k.page(w, c.q, tools.of(w, a))
-}
-
-// linkTool attaches or detaches. A current client gets null, a legacy one the agent.
-func linkTool(change func(*agent, string), must bool) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
-		if must && w.tools.get(c.sub) == nil {
-			refuse(http.StatusNotFound, "Tool with id=%s not found in organization=%s", c.sub, orgID)
-		}
-		change(a, c.sub)
-		if must {
-			w.approvals(a, c.sub)
-		}
-		return w.acknowledge(c, a)
-	}
-}
-
 // approvals gives an agent the rule of a tool that waits for an approval by default.
 func (w *world) approvals(a *agent, tools ...string) {
 	for _, id := range tools {
@@ -223,18 +197,10 @@ func (a *agent) waitFor(tool string, on bool) {
 	a.fields["tool_rules"] = rules
 }
 
-// acknowledge answers a change of an agent's relations.
-func (w *world) acknowledge(c *call, a *agent) answer {
-	if c.modern() {
-		return ok(null)
-	}
-	return ok(w.state(a, everything()))
-}
-
 // approveTool adds or removes the rule that a tool waits for an approval. Of a tool that the agent lacks nobody complains.
 func approveTool(w *world, c *call, a *agent) answer {
 	a.waitFor(c.sub, or(c.q["requires_approval"], flag(c.in, "requires_approval")).(bool))
-	return w.acknowledge(c, a)
+	return tools.told.see(w, c, a)
 }
 
 // runTool runs a tool of an agent outside of a turn.
