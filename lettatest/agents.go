@@ -39,12 +39,11 @@ var agentRoutes = []route{
 // An agent is one stored agent. Its fields are the members of its JSON form that need no work to show.
 type agent struct {
 	row
-	lastRun  time.Time // zero: never ran
-	secrets  []secret
-	messages []*message  // in context
-	history  []*message  // all that were ever stored, of conversations too
-	last     string      // the id of the newest run
-	opened   table[*row] // files, by their ids
+	thread
+	lastRun time.Time // zero: never ran
+	secrets []secret
+	last    string      // the id of the newest run
+	opened  table[*row] // files, by their ids
 }
 
 type secret struct{ id, key, value string }
@@ -317,9 +316,9 @@ func completed(rules []any) []any {
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
 func (w *world) firstMessages(a *agent, in object, kind string) {
 	add := func(role, text string) {
-		w.keep(a, &a.messages, &message{otid: uuid(), role: role, text: text})
+		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text})
 	}
-	add("system", w.compile(a, w.now()))
+	add("system", w.compile(a, &a.thread, w.now()))
 	switch {
 	case in["initial_message_sequence"] != nil:
 		for _, v := range get[[]any](in, "initial_message_sequence") {
@@ -490,7 +489,7 @@ func linkedAgents(kind string) handler {
 func countAgents(w *world, c *call) answer { return ok(len(w.filterAgents(c.q))) }
 
 // compile is the system prompt with the memory put in.
-func (w *world) compile(a *agent, at time.Time) string {
+func (w *world) compile(a *agent, th *thread, at time.Time) string {
 	var b strings.Builder
 	b.WriteString(text(a.fields, "system") + "\n\n")
 	if len(a.links["block"]) > 0 {
@@ -503,16 +502,9 @@ func (w *world) compile(a *agent, at time.Time) string {
 		}
 		b.WriteString("</memory_blocks>\n\n")
 	}
-	fmt.Fprintf(&b, "<memory_metadata>\n- AGENT_ID: %s\n- CONVERSATION_ID: default\n- System prompt last recompiled: %s\n</memory_metadata>",
-		a.id, clock(a, at))
+	fmt.Fprintf(&b, "<memory_metadata>\n- AGENT_ID: %s\n- CONVERSATION_ID: %s\n- System prompt last recompiled: %s\n</memory_metadata>",
+		a.id, cmp.Or(th.conversation, "default"), clock(a, at))
 	return b.String()
-}
-
-// recompiled renews the system prompt of an agent.
-func (w *world) recompiled(a *agent) {
-	if len(a.messages) > 0 {
-		a.messages[0].text = w.compile(a, w.now())
-	}
 }
 
 func recompileAgent(w *world, c *call, a *agent) answer {
@@ -524,7 +516,7 @@ func recompileAgent(w *world, c *call, a *agent) answer {
 	if flag(c.q, "update_timestamp") {
 		at = w.now()
 	}
-	before, after := m.text, w.compile(a, at)
+	before, after := m.text, w.compile(a, &a.thread, at)
 	if flag(c.q, "dry_run") {
 		return ok(after)
 	}
@@ -540,7 +532,7 @@ func agentContext(w *world, _ *call, a *agent) answer {
 		return with(sample("x.agents.context", "messages", 0), "id", m.id, "agent_id", a.id, "created_at", timestamp(m.created), "role", m.role,
 			"model", get[object](a.fields, "llm_config")["model"], "content", []any{object{"type": "text", "text": m.text, "signature": nil}})
 	})
-	prompt := w.compile(a, w.now())
+	prompt := w.compile(a, &a.thread, w.now())
 	return ok(with(o, "num_messages", len(a.messages), "num_recall_memory", len(a.history), "num_archival_memory", len(w.passagesOf(a)),
 		"system_prompt", a.fields["system"], "num_tokens_system", count(text(a.fields, "system")), "core_memory", prompt,
 		"num_tokens_core_memory", count(prompt), "context_window_size_max", get[object](a.fields, "llm_config")["context_window"],

@@ -93,7 +93,7 @@ func (w *world) users(id string) int {
 func (w *world) changedBlock(b *row) {
 	for _, a := range w.agents.rows {
 		if a.linked("block", b.id) {
-			w.recompiled(a)
+			w.renew(a, &a.thread)
 		}
 	}
 }
@@ -184,5 +184,5 @@ func (w *world) replaceBlocks(a *agent, want []string) {
 // changedAgent is what a new or a lost block does to an agent.
 func (w *world) changedAgent(a *agent) {
 	a.updated = w.now()
-	w.recompiled(a)
+	w.renew(a, &a.thread)
 }
