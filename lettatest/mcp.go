@@ -2,7 +2,6 @@ package lettatest
 
 import (
 	"context"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -168,19 +167,16 @@ func (w *world) serverFunction(t *row) func(string) (string, error) {
 }
 
 func runServerTool(w *world, c *call, _ *row) answer {
-	t := w.tools.must(c.sub, crash())
-	run, args := w.serverFunction(t), maps.Clone(get[object](c.in, "args"))
-	if args == nil {
-		args = object{}
+	t, o := w.tools.must(c.sub, crash()), with(sample("mcp_servers.tools.run"), "status", "error")
+	if w.serverFunction(t) == nil {
+		return ok(with(o, "func_return", "the server cannot be reached"))
 	}
+	run := w.runner(nil, t, string(encode(or(c.in["args"], object{}))))
 	return answer{later: func(context.Context) answer {
-		o := with(sample("mcp_servers.tools.run"), "func_return", "the server cannot be reached", "status", "error")
-		if run != nil {
-			out, err := run(string(encode(args)))
-			if o["func_return"], o["status"] = out, "success"; err != nil {
-				o["func_return"], o["status"] = err.Error(), "error"
-			}
+		out, _, bad := run()
+		if bad != nil {
+			return ok(with(o, "func_return", bad.Text))
 		}
-		return ok(o)
+		return ok(with(o, "func_return", out, "status", "success"))
 	}}
 }

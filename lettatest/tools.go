@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -143,37 +144,19 @@ func listTools(w *world, c *call) answer {
 	return tools.page(w, c.q, tools.list, rows)
 }
 
-// callTool runs a tool outside of the lock: f, which was given to Server.Tool under its name, or else its source.
-func callTool(f func(string) (string, error), source string, args object) (string, *python.Error) {
-	if f != nil {
-		out, err := f(string(encode(args)))
-		if err != nil {
-			return "", &python.Error{Kind: "RuntimeError", Text: err.Error()}
-		}
-		return out, nil
-	}
-	def, parsed := python.Parse(source)
-	if !parsed {
-		return "", &python.Error{Kind: "SyntaxError", Text: "invalid syntax"}
-	}
-	return def.Call(args)
-}
-
 func runSource(w *world, c *call) answer {
-	name := text(c.in, "name")
-	if def, parsed := python.Parse(text(c.in, "source_code")); parsed {
-		name = cmp.Or(name, def.Name)
-	}
-	run := w.functions[name]
+	def, _ := python.Parse(text(c.in, "source_code"))
+	name := cmp.Or(text(c.in, "name"), def.Name)
+	run := w.runner(nil, &row{fields: object{"name": name, "source_code": c.in["source_code"]}}, string(encode(c.in["args"])))
 	return answer{later: func(context.Context) answer {
-		out, bad := callTool(run, text(c.in, "source_code"), get[object](c.in, "args"))
-		status, stderr := "success", []any{}
+		out, _, bad := run()
+		o, result := sample("x.tools.run"), object{"tool_return": out, "status": "success", "stderr": []any{}}
 		if bad != nil {
-			status, out, stderr = "error", bad.Text, []any{bad.In(name)}
+			with(result, "tool_return", bad.Text, "status", "error", "stderr", []any{bad.In(name)})
 		}
-		o := with(sample("x.tools.run"), "date", date(time.Now().UTC()), "tool_return", out, "status", status, "stderr", stderr)
-		o["tool_returns"] = []any{with(get[[]any](o, "tool_returns")[0].(object), "tool_return", out, "status", status, "stderr", stderr)}
-		return ok(o)
+		maps.Copy(get[[]any](o, "tool_returns")[0].(object), result)
+		maps.Copy(o, result)
+		return ok(with(o, "date", date(time.Now().UTC())))
 	}}
 }
 
@@ -205,28 +188,23 @@ func approveTool(w *world, c *call, a *agent) answer {
 
 // runTool runs a tool of an agent outside of a turn.
 func runTool(w *world, c *call, a *agent) answer {
-	i := slices.IndexFunc(tools.of(w, a), func(t *row) bool { return t.fields["name"] == c.sub })
-	if i < 0 {
-		return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
+	for _, t := range tools.of(w, a) {
+		if t.fields["name"] != c.sub {
+			continue
+		}
+		o, run := sample("agents.tools.run"), w.runner(a, t, string(encode(c.in["args"])))
+		if isLettaTool(t) {
+			o = sample("agents.tools.run.core_tool")
+		}
+		return answer{later: func(context.Context) answer {
+			out, _, bad := run()
+			if o["func_return"] = out; bad != nil {
+				with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(c.sub)})
+			}
+			return ok(o)
+		}}
 	}
-	args, t, run := get[object](c.in, "args"), tools.of(w, a)[i], w.functions[c.sub]
-	if isLettaTool(t) && run == nil {
-		out, _, bad := w.builtin(a, ToolCall{Name: c.sub, Arguments: string(encode(args))})
-		return ok(toolResult(sample("agents.tools.run.core_tool"), out, bad, c.sub))
-	}
-	return answer{later: func(context.Context) answer {
-		out, bad := callTool(run, text(t.fields, "source_code"), args)
-		return ok(toolResult(sample("agents.tools.run"), out, bad, c.sub))
-	}}
-}
-
-// toolResult is what a tool outside of a turn answers.
-func toolResult(o object, out string, bad *python.Error, name string) object {
-	o["func_return"] = out
-	if bad != nil {
-		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(name)})
-	}
-	return o
+	return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
 }
 
 // giveTools gives a new agent its tools, and returns their names.
