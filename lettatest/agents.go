@@ -224,11 +224,9 @@ func (w *world) newAgent(in object) *agent {
 	if in["name"] == nil {
 		in["name"] = adjectives[rand.IntN(len(adjectives))] + nouns[rand.IntN(len(nouns))]
 	}
-	kind := text(in, "agent_type")
-	if kind == "" {
-		kind = typeV1
-	}
-	llm, embedding := w.llmFor(in, kind), w.embeddingOf(in)
+	kind := cmp.Or(text(in, "agent_type"), typeV1)
+	llm, embedding := w.llmFor(in, nil), w.embeddingOf(in)
+	reasons(llm, in, kind)
 	if _, err := time.LoadLocation(text(in, "timezone")); err != nil {
 		panic(crash())
 	}
@@ -374,7 +372,7 @@ func updateAgent(w *world, c *call) answer {
 		}
 		return notFound("Agent", c.id)
 	}
-	llm, embedding := w.llmUpdate(a, in), w.embeddingOf(in)
+	llm, embedding := w.llmFor(in, get[object](a.fields, "llm_config")), w.embeddingOf(in)
 	for _, id := range texts(in, "tool_ids") {
 		if w.tools.get(id) == nil {
 			dangling("tool", "tools", id)
