@@ -161,7 +161,7 @@ func (w *world) importMessages(a *agent, spec object) {
 	keep := texts(spec, "in_context_message_ids")
 	for _, v := range get[[]any](spec, "messages") {
 		if m, _ := v.(object); slices.Contains(keep, text(m, "id")) {
-			w.keep(a, &a.messages, &message{
+			w.keep(a, &a.thread, &message{
 				otid: text(m, "otid"), role: text(m, "role"), text: textOf(get[[]any](m, "content"), ""), model: m["model"],
 			})
 		}

@@ -11,29 +11,24 @@ import (
 )
 
 var (
-	folderRoutes = []route{
-		{op: "folders.count", handle: folders.count},
-		{op: "folders.retrieve", handle: folders.retrieve},
-		{op: "folders.list", handle: folders.index},
-		{op: "folders.create", handle: folders.create},
-		{op: "folders.update", handle: folders.update},
-		{op: "folders.delete", handle: folders.remove},
-		{op: "folders.files.upload", handle: folders.with(uploadFile)},
-		{op: "folders.agents.list", handle: folders.with(listFolderAgents)},
-		{op: "folders.passages.list", handle: folders.with(listFolderPassages)},
-		{op: "folders.files.list", handle: folders.with(listFiles)},
-		{op: "folders.files.retrieve", handle: retrieveFile},
-		{op: "folders.files.delete", handle: deleteFile},
-	}
-	agentFolderRoutes = []route{
-		{op: "agents.folders.attach", handle: withAgent(attachFolder)},
-		{op: "agents.folders.detach", handle: withAgent(detachFolder)},
-		{op: "agents.files.close_all", handle: withAgent(closeFiles)},
-		{op: "agents.files.open", handle: withAgent(openFile)},
-		{op: "agents.files.close", handle: withAgent(closeFile)},
-		{op: "agents.folders.list", handle: withAgent(listAgentFolders)},
-		{op: "agents.files.list", handle: withAgent(listAgentFiles)},
-	}
+	folderRoutes = folders.routes("folders", "count retrieve list create update delete files.upload agents.list passages.list files.list files.retrieve "+
+		"files.delete", handlers{
+		"files.upload":   folders.with(uploadFile),
+		"agents.list":    folders.with(listFolderAgents),
+		"passages.list":  folders.with(listFolderPassages),
+		"files.list":     folders.with(listFiles),
+		"files.retrieve": func(w *world, c *call) answer { return ok(shownFile(c, w.files.must(c.sub, crash()))) },
+		"files.delete": func(w *world, c *call) answer {
+			files.drop(w, files.get(w, c.sub))
+			return noContent
+		},
+	})
+	agentFolderRoutes = slices.Concat(
+		folders.routes("agents.folders", "attach detach list", handlers{"attach": attachFolder, "list": withAgent(listAgentFolders)}),
+		files.routes("agents.files", "close_all open close list", handlers{
+			"close_all": withAgent(closeFiles), "open": withAgent(openFile), "close": withAgent(closeFile), "list": withAgent(listAgentFiles),
+		}),
+	)
 )
 
 var folders = &resource{
@@ -52,11 +47,16 @@ var folders = &resource{
 		embedded(w, c, r)
 	},
 	deleted: null,
-	gone: func(w *world, r *row) {
-		for _, f := range w.filesIn(r.id) {
-			w.dropFile(f)
+	gone:    func(w *world, r *row) { files.dropWhere(w, "source_id", r.id) },
+	give:    (*world).openFolder,
+	take: func(w *world, a *agent) { // the rows of the files stay: only they are not shown any more
+		if len(a.links["source"]) == 0 {
+			for _, t := range w.fileTools() {
+				a.unlink("tool", t.id)
+			}
 		}
 	},
+	told: legacy,
 }
 
 // files are made by uploads. A file is at once what it would become: parsed, embedded, done; only the answer to its upload says otherwise.
@@ -64,11 +64,15 @@ var files = &resource{
 	kind: "file", noun: "FileMetadata",
 	rows: func(w *world) *table[*row] { return &w.files },
 	list: listing{noun: "FileMetadata"},
+	gone: func(w *world, f *row) {
+		passages.dropWhere(w, "file_id", f.id)
+		for _, a := range w.agents.rows {
+			a.opened.drop(f.id)
+		}
+	},
 }
 
-func (w *world) filesIn(folder string) []*row {
-	return w.files.where(func(f *row) bool { return f.fields["source_id"] == folder })
-}
+func (w *world) filesIn(folder string) []*row { return files.whose(w, "source_id", folder) }
 
 // fileTypes are the kinds of files that the server takes, and how it calls them.
 var fileTypes = map[string]string{
@@ -102,7 +106,7 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	case mode == "skip":
 		return ok(uploaded(old))
 	case mode == "replace":
-		w.dropFile(old)
+		files.drop(w, old)
 	default:
 		ext := path.Ext(name)
 		stored = fmt.Sprintf("%s_(%d)%s", strings.TrimSuffix(name, ext), same, ext)
@@ -111,8 +115,11 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	content := string(up.head)
 	f.fields = with(sample("folders.files.retrieve"), "source_id", folder.id, "file_name", base+"/"+stored, "original_file_name", name,
 		"file_type", kind, "file_size", up.size, "content", content, "total_chunks", 1, "chunks_embedded", 1)
-	if up.size == 0 {
-		with(f.fields, "processing_status", "error", "error_message", "No text extracted from file", "total_chunks", 0, "chunks_embedded", 0)
+	switch {
+	case up.size == 0:
+		f.fields["chunks_embedded"] = 0
+	case strings.TrimSpace(content) == "":
+		with(f.fields, "processing_status", "error", "error_message", "No chunks created from text with default chunker", "total_chunks", nil, "chunks_embedded", nil)
 	}
 	f.links = map[string][]string{"sha256": {up.digest}}
 	w.files.put(&f)
@@ -143,28 +150,7 @@ func shownFile(c *call, f *row) object {
 }
 
 func listFiles(w *world, c *call, folder *row) answer {
-	k := *files
-	k.show = func(_ *world, f *row) any { return shownFile(c, f) }
-	return k.page(w, c.q, w.filesIn(folder.id))
-}
-
-func retrieveFile(w *world, c *call) answer {
-	return ok(shownFile(c, w.files.must(c.sub, crash())))
-}
-
-func deleteFile(w *world, c *call) answer {
-	w.dropFile(files.get(w, c.sub))
-	return noContent
-}
-
-func (w *world) dropFile(f *row) {
-	w.files.drop(f.id)
-	for _, p := range w.passages.where(func(p *row) bool { return p.fields["file_id"] == f.id }) {
-		w.passages.drop(p.id)
-	}
-	for _, a := range w.agents.rows {
-		a.opened.drop(f.id)
-	}
+	return show(w.filesIn(folder.id), w.files.find, c.q, files.list, func(f *row) any { return shownFile(c, f) })
 }
 
 func listFolderAgents(w *world, c *call, folder *row) answer {
@@ -173,9 +159,7 @@ func listFolderAgents(w *world, c *call, folder *row) answer {
 }
 
 func listFolderPassages(w *world, c *call, folder *row) answer {
-	k := *passages
-	k.list.asc = false
-	return k.page(w, c.q, w.passages.where(func(p *row) bool { return p.fields["source_id"] == folder.id }))
+	return passages.page(w, c.q, listing{limit: 100}, passages.whose(w, "source_id", folder.id))
 }
 
 // openFile shows a file to an agent. The rows of open files have the id of the file here, and their own one in their fields.
@@ -199,59 +183,42 @@ func (w *world) openFile(a *agent, f *row) {
 
 // setFolders gives an agent its folders, their files, and the tools to read them.
 func (w *world) setFolders(a *agent, ids []string) {
-	w.setLinks(a, "source", nil)
+	a.setLinks("source", nil)
 	for _, id := range ids {
-		w.attach(a, id)
+		w.openFolder(a, w.folders.get(id))
 	}
 }
 
-func (w *world) attach(a *agent, folder string) {
-	a.link("source", folder)
-	for _, f := range w.filesIn(folder) {
+func (w *world) openFolder(a *agent, folder *row) {
+	a.link("source", folder.id)
+	for _, f := range w.filesIn(folder.id) {
 		w.openFile(a, f)
 	}
-	for _, t := range w.tools.rows {
-		if t.fields["tool_type"] == "letta_files_core" {
-			a.link("tool", t.id)
-		}
+	for _, t := range w.fileTools() {
+		a.link("tool", t.id)
 	}
 }
 
-func attachFolder(w *world, c *call, a *agent) answer {
-	r := folders.get(w, c.sub)
-	if !a.linked("source", r.id) {
-		a.link("source", r.id) // and it stays so, even if its files are refused
-		for _, f := range w.filesIn(r.id) {
-			if a.opened.get(f.id) != nil { // left behind by a detach
-				return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
-					"'asyncpg.exceptions.UniqueViolationError'>: duplicate key value violates unique constraint \"uq_file_agent\"\n"+
-					"DETAIL:  Key (file_id, agent_id)=(%s, %s) already exists.", f.id, a.id)
-			}
-		}
-		w.attach(a, r.id)
-	}
-	return w.acknowledge(c, a)
-}
+func (w *world) fileTools() []*row { return tools.whose(w, "tool_type", "letta_files_core") }
 
-// detachFolder leaves the rows of the files: only they are not shown any more.
-func detachFolder(w *world, c *call, a *agent) answer {
-	a.unlink("source", c.sub)
-	if len(a.links["source"]) == 0 {
-		for _, t := range w.tools.rows {
-			if t.fields["tool_type"] == "letta_files_core" {
-				a.unlink("tool", t.id)
-			}
+// attachFolder refuses a folder whose files a detach left behind, though it stays attached.
+func attachFolder(w *world, c *call) answer {
+	a, r := w.agent(c.id), folders.get(w, c.sub)
+	for _, f := range w.filesIn(r.id) {
+		if !a.linked("source", r.id) && a.opened.get(f.id) != nil {
+			a.link("source", r.id)
+			panic(duplicate("FileAgent"))
 		}
 	}
-	return w.acknowledge(c, a)
+	return folders.attach(w, c)
 }
 
 func listAgentFolders(w *world, c *call, a *agent) answer {
-	k := *folders
-	k.list = listing{byID: true}
-	k.show = func(_ *world, r *row) any { return with(r.shown(), "vector_db_provider", "native") }
-	return k.page(w, c.q, folders.of(w, a))
+	return show(folders.of(w, a), w.folders.find, c.q, listing{byID: true}, (*row).ofAgent)
 }
+
+// ofAgent is a folder as an agent shows it.
+func (r *row) ofAgent() any { return with(r.shown(), "vector_db_provider", "native") }
 
 // listAgentFiles pages by the id that a file has with an agent, with a cursor of its own besides.
 func listAgentFiles(w *world, c *call, a *agent) answer {

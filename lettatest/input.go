@@ -13,11 +13,11 @@ const conflict = "CONFLICT: Cannot send a new message: The agent is waiting for 
 
 // prepare turns the input into messages. If it answers an approval request, that one and the answer come apart.
 func (t *turn) prepare(a *agent) (request, response *message, input []*message) {
-	in := t.stored(a)
-	if t.conversation != nil && len(*in) == 0 {
-		t.w.open(a, t.conversation)
+	th := t.thread(a)
+	if t.conversation != nil && len(th.messages) == 0 {
+		t.w.open(a, th)
 	}
-	t.context = slices.Clone(*in)
+	t.context = slices.Clone(th.messages)
 	if len(t.input) == 0 {
 		panic(refusal("list index out of range"))
 	}

@@ -2,7 +2,6 @@ package lettatest
 
 import (
 	"context"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,21 +11,16 @@ import (
 	"github.com/letta-go/letta/internal/python"
 )
 
-var mcpRoutes = []route{
-	{op: "mcp_servers.create", handle: createServer},
-	{op: "mcp_servers.list", handle: servers.index},
-	{op: "mcp_servers.retrieve", handle: servers.retrieve},
-	{op: "mcp_servers.delete", handle: servers.remove},
-	{op: "mcp_servers.update", handle: updateServer},
-	{op: "mcp_servers.tools.list", handle: servers.with(func(w *world, c *call, s *row) answer {
-		oldest := *tools
-		oldest.list.asc = true
-		return oldest.page(w, c.q, w.serverTools(s))
-	})},
-	{op: "mcp_servers.tools.retrieve", handle: servers.with(retrieveServerTool)},
-	{op: "mcp_servers.tools.run", handle: servers.with(runServerTool)},
-	{op: "mcp_servers.refresh", handle: servers.with(refreshServer)},
-}
+var mcpRoutes = servers.routes("mcp_servers", "create list retrieve delete update tools.list tools.retrieve tools.run refresh", handlers{
+	"create": createServer,
+	"update": updateServer,
+	"tools.list": servers.with(func(w *world, c *call, s *row) answer {
+		return tools.page(w, c.q, listing{asc: true}, w.serverTools(s))
+	}),
+	"tools.retrieve": servers.with(func(w *world, c *call, _ *row) answer { return ok(w.tools.must(c.sub, crash()).shown()) }),
+	"tools.run":      servers.with(runServerTool),
+	"refresh":        servers.with(refreshServer),
+})
 
 // Nothing is started and nobody called: what a server offers was said with Server.MCP.
 var servers = &resource{
@@ -148,10 +142,6 @@ func (w *world) sync(s *row) (deleted, updated, added []any) {
 	return deleted, updated, added
 }
 
-func retrieveServerTool(w *world, c *call, _ *row) answer {
-	return ok(w.tools.must(c.sub, crash()).shown())
-}
-
 func refreshServer(w *world, _ *call, s *row) answer {
 	if _, reached := w.offer(s); !reached {
 		return answer{status: http.StatusNotFound, body: object{"detail": object{
@@ -177,19 +167,16 @@ func (w *world) serverFunction(t *row) func(string) (string, error) {
 }
 
 func runServerTool(w *world, c *call, _ *row) answer {
-	t := w.tools.must(c.sub, crash())
-	run, args := w.serverFunction(t), maps.Clone(get[object](c.in, "args"))
-	if args == nil {
-		args = object{}
+	t, o := w.tools.must(c.sub, crash()), with(sample("mcp_servers.tools.run"), "status", "error")
+	if w.serverFunction(t) == nil {
+		return ok(with(o, "func_return", "the server cannot be reached"))
 	}
+	run := w.runner(nil, t, string(encode(or(c.in["args"], object{}))))
 	return answer{later: func(context.Context) answer {
-		o := with(sample("mcp_servers.tools.run"), "func_return", "the server cannot be reached", "status", "error")
-		if run != nil {
-			out, err := run(string(encode(args)))
-			if o["func_return"], o["status"] = out, "success"; err != nil {
-				o["func_return"], o["status"] = err.Error(), "error"
-			}
+		out, _, bad := run()
+		if bad != nil {
+			return ok(with(o, "func_return", bad.Text))
 		}
-		return ok(o)
+		return ok(with(o, "func_return", out, "status", "success"))
 	}}
 }

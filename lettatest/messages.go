@@ -13,15 +13,13 @@ import (
 
 var (
 	agentMessageRoutes = []route{
-		{op: "agents.messages.list", handle: listAgentMessages},
+		{op: "agents.messages.list", handle: withAgent(listAgentMessages)},
 		{op: "agents.messages.create", handle: sendMessage},
 		{op: "agents.messages.stream", handle: streamMessage},
 		{op: "agents.messages.cancel", handle: cancelAgent},
 		{op: "agents.messages.create_async", handle: sendAsync},
-		{op: "agents.messages.reset", handle: resetMessages},
-		{op: "agents.messages.compact", handle: withAgent(func(w *world, c *call, a *agent) answer {
-			return w.compact(a, &a.messages, "", text(get[object](c.in, "compaction_settings"), "mode"))
-		})},
+		{op: "agents.messages.reset", handle: withAgent(resetMessages)},
+		{op: "agents.messages.compact", handle: withAgent(func(w *world, c *call, a *agent) answer { return w.compact(c, a, &a.thread) })},
 	}
 	messageRoutes = []route{
 		{op: "messages.list", handle: listMessages},
@@ -31,6 +29,13 @@ var (
 		{op: "messages.retrieve", handle: retrieveMessage},
 	}
 )
+
+// A thread is what the model sees, with all that was ever said in it. An agent has one, and each of its conversations.
+type thread struct {
+	conversation string     // "" for an agent's own
+	messages     []*message // in context
+	history      []*message // all; an agent's have those of its conversations too
+}
 
 // message is one stored message. The real server shows one as several: its reasoning, its text and its tool calls apart.
 type message struct {
@@ -71,20 +76,27 @@ func messageIDs(in []*message) []any {
 	return shown(in, func(m *message) any { return m.id })
 }
 
-// keep stores messages of an agent, in the context of the agent or of a conversation.
-func (w *world) keep(a *agent, in *[]*message, all ...*message) {
+// keep stores messages of an agent in a thread.
+func (w *world) keep(a *agent, th *thread, all ...*message) {
 	for _, m := range all {
-		if m.id == "" {
-			m.id = newID("message")
-		}
-		m.agent, m.created = a.id, w.now()
-		if m.model == nil {
-			m.model = get[object](a.fields, "llm_config")["model"]
-		}
+		m.id = cmp.Or(m.id, newID("message"))
+		m.agent, m.conversation, m.created = a.id, th.conversation, w.now()
+		m.model = or(m.model, get[object](a.fields, "llm_config")["model"])
 		w.messages.put(m)
-		a.history = append(a.history, m)
 	}
-	*in = append(*in, all...)
+	a.history, th.messages = append(a.history, all...), append(th.messages, all...)
+	if th != &a.thread {
+		th.history = append(th.history, all...)
+	}
+}
+
+// renew gives a thread a new system prompt, and returns it.
+func (w *world) renew(a *agent, th *thread) string {
+	prompt := w.compile(a, th, w.now())
+	if len(th.messages) > 0 {
+		th.messages[0].text = prompt
+	}
+	return prompt
 }
 
 // forget takes away what hangs on an agent: messages, conversations, runs. Running turns end.
@@ -234,8 +246,7 @@ func of(all []*message, conversation string) []*message {
 	return slices.DeleteFunc(slices.Clone(all), func(m *message) bool { return m.conversation != conversation })
 }
 
-func listAgentMessages(w *world, c *call) answer {
-	a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
+func listAgentMessages(w *world, c *call, a *agent) answer {
 	return w.showMessages(of(a.history, text(c.q, "conversation_id")), c.q, withCursor, false)
 }
 
@@ -247,15 +258,14 @@ func retrieveMessage(w *world, c *call) answer {
 	return ok(w.messages.must(c.id, fail(http.StatusNotFound, "Message with id %s not found.", c.id)).views(true))
 }
 
-func resetMessages(w *world, c *call) answer {
-	a := w.agents.must(c.id, notFound("Agent", c.id))
+func resetMessages(w *world, _ *call, a *agent) answer {
 	a.messages, a.updated = slices.Clone(a.messages[:min(1, len(a.messages))]), w.now()
 	return ok(w.state(a, everything()))
 }
 
 // compact replaces the oldest messages of a context, behind the system prompt, by a summary.
-func (w *world) compact(a *agent, in *[]*message, conversation, mode string) answer {
-	all := *in
+func (w *world) compact(c *call, a *agent, th *thread) answer {
+	all, mode := th.messages, text(get[object](c.in, "compaction_settings"), "mode")
 	cut := (len(all)*3 + 5) / 10
 	for cut > 0 && cut < len(all) && all[cut].role != "assistant" {
 		cut++
@@ -273,13 +283,12 @@ func (w *world) compact(a *agent, in *[]*message, conversation, mode string) ans
 		fmt.Fprintf(&b, "[%s] %s\n", cmp.Or(names[m.role], m.role), m.text)
 	}
 	summary := "You said: <start_transcript>\n" + b.String() + "<end_transcript>\n. Generate the summary."
-	note := &message{role: "summary", otid: uuid(), conversation: conversation, text: packed("type", "system_alert", "message",
+	note := &message{role: "summary", otid: uuid(), text: packed("type", "system_alert", "message",
 		"Note: earlier messages were removed from the context. This is their summary:\n "+summary, "time", clock(a, w.now()))}
-	kept := slices.Clone(all[cut:])
-	*in = all[:1:1]
-	w.keep(a, in, note)
-	*in = append(*in, kept...)
-	return ok(object{"summary": summary, "num_messages_before": len(all), "num_messages_after": len(*in)})
+	th.messages = all[:1:1]
+	w.keep(a, th, note)
+	th.messages = append(th.messages, all[cut:]...)
+	return ok(object{"summary": summary, "num_messages_before": len(all), "num_messages_after": len(th.messages)})
 }
 
 // clock shows a time in an agent's zone.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,40 @@ type resource struct {
 	gone    func(*world, *row)        // after a delete; agents have lost the row by then
 	unknown int                       // the status of deleting what is not there; 404 if it is 0
 	deleted any                       // the answer to a delete; nil: 204 without a body
+
+	give func(*world, *agent, *row) // gives an agent a row; it is linked if nil
+	take func(*world, *agent)       // after it was taken away
+	told audience                   // who sees the agent after both; the others see null
+}
+
+// An audience are clients.
+type audience int
+
+const (
+	nobody audience = iota
+	legacy
+	everybody
+)
+
+type (
+	handler  = func(*world, *call) answer
+	handlers = map[string]handler
+)
+
+// routes are operations of a service, in the order of the verbs: the usual ones, and the service's own.
+func (k *resource) routes(service, verbs string, own handlers) (out []route) {
+	usual := handlers{
+		"list": k.index, "count": k.count, "retrieve": k.retrieve, "create": k.create, "update": k.update, "delete": k.remove,
+		"attach": k.attach, "detach": k.detach, "agents.list": linkedAgents(k.kind),
+	}
+	for verb := range strings.FieldsSeq(verbs) {
+		handle := own[verb]
+		if handle == nil {
+			handle = usual[verb]
+		}
+		out = append(out, route{op: service + "." + verb, handle: handle})
+	}
+	return out
 }
 
 // A filter tells whether a row passes.
@@ -51,7 +86,7 @@ func (k *resource) view(w *world, r *row) any {
 func (k *resource) get(w *world, id string) *row { return k.rows(w).must(id, notFound(k.noun, id)) }
 
 // with finds the row that a path begins with.
-func (k *resource) with(f func(*world, *call, *row) answer) func(*world, *call) answer {
+func (k *resource) with(f func(*world, *call, *row) answer) handler {
 	return func(w *world, c *call) answer { return f(w, c, k.get(w, c.id)) }
 }
 
@@ -117,6 +152,17 @@ func (k *resource) drop(w *world, r *row) {
 	}
 }
 
+// whose are the rows that have a value in a member.
+func (k *resource) whose(w *world, member string, value any) []*row {
+	return k.rows(w).where(func(r *row) bool { return r.fields[member] == value })
+}
+
+func (k *resource) dropWhere(w *world, member string, value any) {
+	for _, r := range k.whose(w, member, value) {
+		k.drop(w, r)
+	}
+}
+
 var paging = []string{"after", "before", "limit", "order", "order_by", "ascending", "sort_by"}
 
 // filtered returns the rows that a query asks for.
@@ -136,11 +182,45 @@ func (k *resource) filtered(w *world, q object) []*row {
 	})
 }
 
-func (k *resource) index(w *world, c *call) answer { return k.page(w, c.q, k.filtered(w, c.q)) }
+func (k *resource) index(w *world, c *call) answer { return k.page(w, c.q, k.list, k.filtered(w, c.q)) }
 
 // page answers with a page of rows.
-func (k *resource) page(w *world, q object, rows []*row) answer {
-	return show(rows, k.rows(w).find, q, k.list, func(r *row) any { return k.view(w, r) })
+func (k *resource) page(w *world, q object, l listing, rows []*row) answer {
+	return show(rows, k.rows(w).find, q, l, func(r *row) any { return k.view(w, r) })
+}
+
+// ofAgent lists the rows that an agent has.
+func (k *resource) ofAgent(l listing) handler {
+	return withAgent(func(w *world, c *call, a *agent) answer { return k.page(w, c.q, l, k.of(w, a)) })
+}
+
+// attach gives the agent of the path a row.
+func (k *resource) attach(w *world, c *call) answer {
+	a, r := w.agent(c.id), k.get(w, c.sub)
+	if k.give != nil {
+		k.give(w, a, r)
+	} else {
+		a.link(k.kind, r.id)
+	}
+	return k.told.see(w, c, a)
+}
+
+// detach takes it away. To detach what is not attached is no error.
+func (k *resource) detach(w *world, c *call) answer {
+	a := w.agent(c.id)
+	a.unlink(k.kind, c.sub)
+	if k.take != nil {
+		k.take(w, a)
+	}
+	return k.told.see(w, c, a)
+}
+
+// see answers a change of an agent's relations.
+func (who audience) see(w *world, c *call, a *agent) answer {
+	if who == nobody || who == legacy && c.modern() {
+		return ok(null)
+	}
+	return ok(w.state(a, everything()))
 }
 
 func (k *resource) count(w *world, c *call) answer { return ok(len(k.filtered(w, c.q))) }

@@ -36,7 +36,7 @@ var operations = sync.OnceValue(func() []*route {
 	var out []*route
 	for _, r := range slices.Concat(
 		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
-		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes,
+		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, passageRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes,
 		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
 	) {
 		out = append(out, r.resolve())

@@ -21,12 +21,16 @@ func (r *row) base() *row { return r }
 func (r *row) linked(kind, id string) bool { return slices.Contains(r.links[kind], id) }
 
 func (r *row) link(kind, id string) {
+	if !r.linked(kind, id) {
+		r.setLinks(kind, append(r.links[kind], id))
+	}
+}
+
+func (r *row) setLinks(kind string, ids []string) {
 	if r.links == nil {
 		r.links = map[string][]string{}
 	}
-	if !r.linked(kind, id) {
-		r.links[kind] = append(r.links[kind], id)
-	}
+	r.links[kind] = ids
 }
 
 func (r *row) unlink(kind, id string) {

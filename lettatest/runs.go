@@ -281,7 +281,7 @@ func (w *world) cancel(r *run) {
 	for _, c := range calls {
 		result.returns = append(result.returns, denied(a, w.now(), c.ID, reason))
 	}
-	w.keep(a, &a.messages, response, result)
+	w.keep(a, &a.thread, response, result)
 }
 
 func cancelAgent(w *world, c *call) answer {

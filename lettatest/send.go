@@ -108,7 +108,7 @@ func sendMessage(w *world, c *call) answer {
 }
 
 func (w *world) beginFor(c *call, sd *send, route string) answer {
-	w.agents.must(c.id, noAgent(c.id))
+	w.agent(c.id)
 	sd.agent, sd.route = c.id, route
 	return w.begin(sd)
 }
@@ -121,7 +121,6 @@ func streamMessage(w *world, c *call) answer {
 
 func sendAsync(w *world, c *call) answer {
 	sd := c.send(false)
-	w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
 	sd.async, sd.streaming, sd.background = true, false, true
 	out := w.beginFor(c, sd, "send_message_async")
 	if o, made := out.body.(object); made && c.in["callback_url"] != nil {
@@ -141,11 +140,11 @@ func sendToConversation(w *world, c *call) answer {
 		sd.tokens, sd.background = false, false
 	}
 	if sd.agent = c.direct(text(c.in, "agent_id")); sd.agent != "" {
-		w.agents.must(sd.agent, noAgent(sd.agent))
+		w.agent(sd.agent)
 		sd.route, sd.lock = "send_message", sd.agent
 		return w.begin(sd)
 	}
-	v := w.conversations.must(c.id, noConversation(c.id))
+	v := w.talk(c.id)
 	v.lastMessage = w.now()
 	sd.agent, sd.conversation, sd.route = v.agent, v, "send_conversation_message"
 	if sd.streaming {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,26 +17,16 @@ import (
 )
 
 var (
-	toolRoutes = []route{
-		{op: "tools.delete", handle: tools.remove},
-		{op: "tools.count", handle: tools.count},
-		{op: "tools.retrieve", handle: tools.retrieve},
-		{op: "tools.list", handle: listTools},
-		{op: "tools.search", handle: func(*world, *call) answer {
+	toolRoutes = tools.routes("tools", "delete count retrieve list search create upsert update run", handlers{
+		"list": listTools,
+		"search": func(*world, *call) answer {
 			return fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")
-		}},
-		{op: "tools.create", handle: writeTool},
-		{op: "tools.upsert", handle: writeTool},
-		{op: "tools.update", handle: tools.update},
-		{op: "tools.run", handle: runSource},
-	}
-	agentToolRoutes = []route{
-		{op: "agents.tools.list", handle: withAgent(listAgentTools)},
-		{op: "agents.tools.attach", handle: linkTool(func(a *agent, id string) { a.link("tool", id) }, true)},
-		{op: "agents.tools.detach", handle: linkTool(func(a *agent, id string) { a.unlink("tool", id) }, false)},
-		{op: "agents.tools.update_approval", handle: withAgent(approveTool)},
-		{op: "agents.tools.run", handle: withAgent(runTool)},
-	}
+		},
+		"create": writeTool, "upsert": writeTool, "run": runSource,
+	})
+	agentToolRoutes = tools.routes("agents.tools", "list attach detach update_approval run", handlers{
+		"list": tools.ofAgent(listing{asc: true, byID: true, fixed: true}), "update_approval": withAgent(approveTool), "run": withAgent(runTool),
+	})
 )
 
 var tools = &resource{
@@ -48,6 +39,11 @@ var tools = &resource{
 	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
 	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
+	give: func(w *world, a *agent, t *row) {
+		a.link("tool", t.id)
+		w.approvals(a, t.id)
+	},
+	told: legacy,
 }
 
 //go:embed basetools.jsonl
@@ -145,62 +141,23 @@ func listTools(w *world, c *call) answer {
 		return wanted != nil && !slices.Contains(wanted, kind) || slices.Contains(without, kind) || names != nil && !slices.Contains(names, name) ||
 			ids != nil && !slices.Contains(ids, r.id)
 	})
-	return tools.page(w, c.q, rows)
-}
-
-// callTool runs a tool outside of the lock: f, which was given to Server.Tool under its name, or else its source.
-func callTool(f func(string) (string, error), source string, args object) (string, *python.Error) {
-	if f != nil {
-		out, err := f(string(encode(args)))
-		if err != nil {
-			return "", &python.Error{Kind: "RuntimeError", Text: err.Error()}
-		}
-		return out, nil
-	}
-	def, parsed := python.Parse(source)
-	if !parsed {
-		return "", &python.Error{Kind: "SyntaxError", Text: "invalid syntax"}
-	}
-	return def.Call(args)
+	return tools.page(w, c.q, tools.list, rows)
 }
 
 func runSource(w *world, c *call) answer {
-	name := text(c.in, "name")
-	if def, parsed := python.Parse(text(c.in, "source_code")); parsed {
-		name = cmp.Or(name, def.Name)
-	}
-	run := w.functions[name]
+	def, _ := python.Parse(text(c.in, "source_code"))
+	name := cmp.Or(text(c.in, "name"), def.Name)
+	run := w.runner(nil, &row{fields: object{"name": name, "source_code": c.in["source_code"]}}, string(encode(c.in["args"])))
 	return answer{later: func(context.Context) answer {
-		out, bad := callTool(run, text(c.in, "source_code"), get[object](c.in, "args"))
-		status, stderr := "success", []any{}
+		out, _, bad := run()
+		o, result := sample("x.tools.run"), object{"tool_return": out, "status": "success", "stderr": []any{}}
 		if bad != nil {
-			status, out, stderr = "error", bad.Text, []any{bad.In(name)}
+			with(result, "tool_return", bad.Text, "status", "error", "stderr", []any{bad.In(name)})
 		}
-		o := with(sample("x.tools.run"), "date", date(time.Now().UTC()), "tool_return", out, "status", status, "stderr", stderr)
-		o["tool_returns"] = []any{with(get[[]any](o, "tool_returns")[0].(object), "tool_return", out, "status", status, "stderr", stderr)}
-		return ok(o)
+		maps.Copy(get[[]any](o, "tool_returns")[0].(object), result)
+		maps.Copy(o, result)
+		return ok(with(o, "date", date(time.Now().UTC())))
 	}}
-}
-
-func listAgentTools(w *world, c *call, a *agent) answer {
-	k := *tools
-	k.list = listing{asc: true, byID: true, fixed: true}
-	return k.page(w, c.q, tools.of(w, a))
-}
-
-// linkTool attaches or detaches. A current client gets null, a legacy one the agent.
-func linkTool(change func(*agent, string), must bool) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
-		if must && w.tools.get(c.sub) == nil {
-			refuse(http.StatusNotFound, "Tool with id=%s not found in organization=%s", c.sub, orgID)
-		}
-		change(a, c.sub)
-		if must {
-			w.approvals(a, c.sub)
-		}
-		return w.acknowledge(c, a)
-	}
 }
 
 // approvals gives an agent the rule of a tool that waits for an approval by default.
@@ -223,44 +180,31 @@ func (a *agent) waitFor(tool string, on bool) {
 	a.fields["tool_rules"] = rules
 }
 
-// acknowledge answers a change of an agent's relations.
-func (w *world) acknowledge(c *call, a *agent) answer {
-	if c.modern() {
-		return ok(null)
-	}
-	return ok(w.state(a, everything()))
-}
-
 // approveTool adds or removes the rule that a tool waits for an approval. Of a tool that the agent lacks nobody complains.
 func approveTool(w *world, c *call, a *agent) answer {
 	a.waitFor(c.sub, or(c.q["requires_approval"], flag(c.in, "requires_approval")).(bool))
-	return w.acknowledge(c, a)
+	return tools.told.see(w, c, a)
 }
 
 // runTool runs a tool of an agent outside of a turn.
 func runTool(w *world, c *call, a *agent) answer {
-	i := slices.IndexFunc(tools.of(w, a), func(t *row) bool { return t.fields["name"] == c.sub })
-	if i < 0 {
-		return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
+	for _, t := range tools.of(w, a) {
+		if t.fields["name"] != c.sub {
+			continue
+		}
+		o, run := sample("agents.tools.run"), w.runner(a, t, string(encode(c.in["args"])))
+		if isLettaTool(t) {
+			o = sample("agents.tools.run.core_tool")
+		}
+		return answer{later: func(context.Context) answer {
+			out, _, bad := run()
+			if o["func_return"] = out; bad != nil {
+				with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(c.sub)})
+			}
+			return ok(o)
+		}}
 	}
-	args, t, run := get[object](c.in, "args"), tools.of(w, a)[i], w.functions[c.sub]
-	if isLettaTool(t) && run == nil {
-		out, _, bad := w.builtin(a, ToolCall{Name: c.sub, Arguments: string(encode(args))})
-		return ok(toolResult(sample("agents.tools.run.core_tool"), out, bad, c.sub))
-	}
-	return answer{later: func(context.Context) answer {
-		out, bad := callTool(run, text(t.fields, "source_code"), args)
-		return ok(toolResult(sample("agents.tools.run"), out, bad, c.sub))
-	}}
-}
-
-// toolResult is what a tool outside of a turn answers.
-func toolResult(o object, out string, bad *python.Error, name string) object {
-	o["func_return"] = out
-	if bad != nil {
-		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(name)})
-	}
-	return o
+	return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
 }
 
 // giveTools gives a new agent its tools, and returns their names.

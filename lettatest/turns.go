@@ -164,30 +164,26 @@ func (t *turn) locked(do func(*agent)) {
 	do(a)
 }
 
-// stored is where the context of the turn comes from and goes back to.
-func (t *turn) stored(a *agent) *[]*message {
+// thread is where the context of the turn comes from and goes back to.
+func (t *turn) thread(a *agent) *thread {
 	if t.conversation != nil {
-		return &t.conversation.messages
+		return &t.conversation.thread
 	}
-	return &a.messages
+	return &a.thread
 }
 
 // keep stores messages of the turn, writes the context back and shows the messages from the index shown on.
 func (t *turn) keep(a *agent, shown int, all ...*message) {
 	for _, m := range all {
-		if t.conversation != nil {
-			m.conversation = t.conversation.id
-		}
 		m.run = cmp.Or(m.run, t.run.id)
 	}
 	if flag(a.fields, "message_buffer_autoclear") && len(t.context) > 0 && t.views == nil && t.calls <= 1 {
 		t.context = t.context[:1:1]
 	}
-	t.w.keep(a, &t.context, all...)
-	*t.stored(a) = slices.Clone(t.context)
-	if t.conversation != nil {
-		t.conversation.history = append(t.conversation.history, all...)
-	}
+	th := t.thread(a)
+	th.messages = t.context
+	t.w.keep(a, th, all...)
+	t.context = slices.Clone(th.messages)
 	a.updated = t.w.now()
 	for _, m := range all[shown:] {
 		for _, v := range m.views(true) {
