@@ -283,6 +283,7 @@ func TestHTTP2RefusedGet(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.Agents.List(t.Context(), nil)
 	require.ErrorContains(t, err, "after 3 attempts")
+	require.NotErrorIs(t, err, context.Canceled)
 	require.EqualValues(t, 6, srv.requests.Load())
 }
 

@@ -146,7 +146,9 @@ type Operation struct {
 }
 
 // Writes reports whether the request changes something.
-func (o Operation) Writes() bool { return o.method != http.MethodGet && o.Name != "background stream, resume" }
+func (o Operation) Writes() bool {
+	return o.method != http.MethodGet && o.Name != "background stream, resume"
+}
 
 // turnStreams are the paths of a turn that is streamed: this package's client asks for a stream at that of a turn.
 const turnStreams = "/v1/agents/*/messages|/v1/agents/*/messages/stream"

@@ -136,7 +136,9 @@ func (s *stream2) send(a *answer, body []byte, end bool) {
 	})
 	const most = 16 << 10
 	for ; len(body) > 0; body = body[min(most, len(body)):] {
-		s.conn.write(func(f *http2.Framer) error { return f.WriteData(s.id, end && len(body) <= most, body[:min(most, len(body))]) })
+		s.conn.write(func(f *http2.Framer) error {
+			return f.WriteData(s.id, end && len(body) <= most, body[:min(most, len(body))])
+		})
 	}
 }
 

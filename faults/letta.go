@@ -71,7 +71,8 @@ func (r *Run) caller(stream bool) (context.Context, context.CancelFunc) {
 // Letta makes the call with this package's client.
 func (r *Run) Letta() Heard {
 	transport := r.transport()
-	defer transport.CloseIdleConnections()
+	r.closeIdle = transport.CloseIdleConnections
+	defer r.closeIdle()
 	client, err := letta.NewClient(letta.WithBaseURL(r.URL()), letta.WithPassword(Password), letta.WithHTTPClient(&http.Client{Transport: transport}),
 		letta.WithTimeout(r.Case.Patience()), letta.WithIdleTimeout(r.Case.Patience()))
 	if err != nil {
@@ -159,9 +160,6 @@ func (r *Run) lettaCall(ctx context.Context, client *letta.Client) (string, erro
 		if err != nil {
 			return "", err
 		}
-		if !ensured.Created {
-			return "not created", nil
-		}
 		return r.agentValue(ensured.Agent, NewName), nil
 	case "AddTags":
 		agent, err := client.Agents.AddTags(ctx, r.Agent, []string{NewTag})
@@ -239,6 +237,9 @@ func kind(err error) string {
 		redirect *letta.RedirectError
 		stream   *letta.StreamError
 	)
+	if errors.As(err, &stream) {
+		names = append(names, "StreamError")
+	}
 	switch {
 	case errors.As(err, &api):
 		names = append(names, fmt.Sprint("APIError ", api.StatusCode))
@@ -246,13 +247,14 @@ func kind(err error) string {
 		names = append(names, "DecodeError")
 	case errors.As(err, &redirect):
 		names = append(names, fmt.Sprint("RedirectError ", redirect.StatusCode))
-	case errors.As(err, &stream):
-		names = append(names, "StreamError")
 	case names == nil:
-		names = append(names, "other error")
+		names = append(names, "connection error")
 	}
 	if strings.Contains(err.Error(), "may have") {
 		names = append(names, mayHave)
+	}
+	if strings.Contains(err.Error(), "was created") {
+		names = append(names, "(created)")
 	}
 	return strings.Join(names, " ")
 }

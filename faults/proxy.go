@@ -357,7 +357,9 @@ func (x *exchange) answer(a *answer) {
 	_, _ = x.w.Write(a.body)
 }
 
-func (a *answer) events() bool { return strings.HasPrefix(a.header.Get("Content-Type"), "text/event-stream") }
+func (a *answer) events() bool {
+	return strings.HasPrefix(a.header.Get("Content-Type"), "text/event-stream")
+}
 
 func (x *exchange) redirect(status int, to string) {
 	x.answer(&answer{status, http.Header{"Location": {to + x.r.URL.RequestURI()}}, nil})

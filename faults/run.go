@@ -34,8 +34,9 @@ type Run struct {
 	Agent  letta.AgentID
 	Folder letta.FolderID
 
-	server *lettatest.Server
-	direct *letta.Client
+	server    *lettatest.Server
+	closeIdle func() // of the client
+	direct    *letta.Client
 }
 
 // Start begins a case.
@@ -84,8 +85,6 @@ type Record struct {
 	Elsewhere              string // what came to another origin
 
 	played int
-	writes int // that the server carried out
-	arrive int // requests
 }
 
 // Fields are the columns of a record.
@@ -103,7 +102,7 @@ func (r *Run) Finish(h Heard) (Record, error) {
 	state, err := r.state()
 	record := Record{
 		Fault: r.Case.Fault.Name, When: r.Case.When(), Operation: r.Case.Operation.Name, Outcome: h.String(), State: state,
-		Elsewhere: r.other.brought(), played: r.Played(), arrive: len(r.requests),
+		Elsewhere: r.other.brought(), played: r.Played(),
 	}
 	type count struct{ arrived, done int }
 	counts := map[string]*count{}
@@ -115,9 +114,6 @@ func (r *Run) Finish(h Heard) (Record, error) {
 		counts[key].arrived++
 		if request.Done {
 			counts[key].done++
-			if request.Method == r.Case.Operation.method {
-				record.writes++
-			}
 		}
 	}
 	var requests []string

@@ -98,6 +98,9 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
 	case a.Err != nil:
+		if context.Cause(guarded) == errRepeated { //nolint:errorlint // it is the very one
+			a.Err = errRepeated // not the end of a context: the caller's goes on
+		}
 		a.Response = nil
 		return a
 	case a.Response == nil:
