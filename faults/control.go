@@ -60,6 +60,9 @@ func describe(i int, c Case) described {
 		ID: i, Fault: c.Fault.Name, When: c.When(), Operation: c.Operation.Name, HTTP2: c.Fault.Reach == HTTP2,
 		Hangs: c.Fault.Hangs, Warm: c.Fault.Reach <= HTTP2, Timeout: c.Patience().Seconds(),
 	}
+	if c.Fault.Hangs {
+		d.Timeout *= 2 // another process, on a machine that may be busy
+	}
 	switch {
 	case c.Fault.Cancel && c.Fault.play == nil:
 		d.Cancel = "before"

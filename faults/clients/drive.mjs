@@ -31,7 +31,7 @@ async function call(client, one, at, signal) {
       return agent(await agents.retrieve(at.agent, {}, { signal }), at.name);
     case "list": {
       const page = await agents.list({}, { signal });
-      return page.items.length === 1 ? agent(page.items[0], at.name) : `${page.items.length} agents`;
+      return page.items?.length === 1 ? agent(page.items[0], at.name) : `agents: ${String(page.items).slice(0, 40)}`;
     }
     case "create":
       return agent(await agents.create({ name: at.new_name, model: at.model }, { signal }), at.new_name);
@@ -64,12 +64,13 @@ async function call(client, one, at, signal) {
     }
     case "Ensure": {
       const page = await agents.list({ tags: [at.user_tag] }, { signal });
-      if (page.items.length > 0) return "found one";
+      if (!Array.isArray(page.items) || page.items.length > 0) return `agents: ${String(page.items).slice(0, 40)}`;
       const state = await agents.create({ name: at.new_name, model: at.model, tags: [at.user_tag] }, { signal });
       return agent(state, at.new_name);
     }
     case "AddTags": {
       const state = await agents.retrieve(at.agent, { include: ["agent.tags"] }, { signal });
+      if (!state?.tags) return agent(state, at.name);
       return agent(await agents.update(at.agent, { tags: [...state.tags, at.new_tag] }, { signal }), at.name);
     }
   }
@@ -81,6 +82,7 @@ class Deadline extends Error {}
 function kind(error) {
   if (error instanceof Deadline) return "the caller's deadline";
   if (error instanceof Letta.APIError) return error.constructor.name + (error.status ? ` ${error.status}` : "");
+  if (error?.name === "AbortError") return "AbortError"; // the caller has aborted
   return `untyped ${error?.name ?? typeof error}`;
 }
 
@@ -96,7 +98,7 @@ async function run(one) {
     (value) => ({ value }),
     (error) => ({ error: kind(error) }),
   );
-  const waits = [heard, sleep(LONG * 3 * one.timeout).then(() => ({ error: "never returned" }))];
+  const waits = [heard, sleep(LONG * 3 * one.timeout).then(() => ({ error: "still waiting" }))];
   if (one.cancel === "stage") {
     await Promise.race([heard, ask("GET", path + "/stage")]);
     await sleep(0.05);

@@ -50,8 +50,8 @@ async def call(client, case, at):
     if operation == "retrieve":
         return agent(await agents.retrieve(at["agent"]), at["name"])
     if operation == "list":
-        page = await agents.list()
-        return agent(page.items[0], at["name"]) if len(page.items) == 1 else f"{len(page.items)} agents"
+        items = getattr(await agents.list(), "items", None)
+        return agent(items[0], at["name"]) if isinstance(items, list) and len(items) == 1 else f"agents: {str(items)[:40]}"
     if operation == "create":
         return agent(await agents.create(name=at["new_name"], model=at["model"]), at["new_name"])
     if operation == "update":
@@ -76,13 +76,15 @@ async def call(client, case, at):
         file = await client.folders.files.upload(at["folder"], file=(at["file_name"], at["file"].encode()))
         return "whole" if getattr(file, "id", None) else "no file"
     if operation == "Ensure":
-        page = await agents.list(tags=[at["user_tag"]])
-        if page.items:
-            return "found one"
+        items = getattr(await agents.list(tags=[at["user_tag"]]), "items", None)
+        if items != []:
+            return f"agents: {str(items)[:40]}"
         state = await agents.create(name=at["new_name"], model=at["model"], tags=[at["user_tag"]])
         return agent(state, at["new_name"])
     if operation == "AddTags":
         state = await agents.retrieve(at["agent"], include=["agent.tags"])
+        if not getattr(state, "tags", None):
+            return agent(state, at["name"])
         return agent(await agents.update(at["agent"], tags=[*state.tags, at["new_tag"]]), at["name"])
     raise SystemExit(f"no such operation: {operation}")
 
@@ -116,7 +118,7 @@ async def run(case, base):
     if not done:
         task.cancel()
         await asyncio.wait([task], timeout=5)
-        heard = {"error": "never returned"}
+        heard = {"error": "still waiting"}
     elif task.cancelled():
         heard = {"error": "CancelledError"}
     elif task.exception():
