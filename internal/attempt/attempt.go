@@ -44,6 +44,7 @@ type Attempt struct {
 
 	traced       atomic.Bool // the transport reports what it does
 	wroteHeaders atomic.Bool
+	repeated     atomic.Bool  // by net/http
 	open         bool         // Response has a body that is still to be read
 	body         *trackedBody // nil where the transport is net/http's own, which reports more
 }
@@ -61,6 +62,9 @@ func (a *Attempt) NothingSent() bool {
 	var dial *net.OpError
 	return a.body != nil && errors.As(a.Err, &dial) && dial.Op == "dial"
 }
+
+// Repeated reports whether net/http sent the request again. The first one may have been carried out.
+func (a *Attempt) Repeated() bool { return a.repeated.Load() }
 
 // Send sends r. Whatever happens is in the attempt that it returns.
 func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt {
@@ -81,8 +85,12 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	ctx := httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{
 		GetConn: func(string) { a.traced.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) {
-			if a.wroteHeaders.Load() && repeats.Add(-1) < 0 {
+			switch {
+			case !a.wroteHeaders.Load():
+			case repeats.Add(-1) < 0:
 				cancel(errRepeated)
+			default:
+				a.repeated.Store(true)
 			}
 		},
 		WroteHeaders: func() { a.wroteHeaders.Store(true) },
