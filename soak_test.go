@@ -468,4 +468,3 @@ func owner(user int) int { return user % soakProcesses }
 
 // mortal users are deleted and signed up again.
 func mortal(user int) bool { return user%10 == 9 }
-
