@@ -59,7 +59,7 @@ var blocks = &resource{
 	take: (*world).changedAgent,
 	told: everybody,
 	filters: map[string]filter{
-		"templates_only": always, "match_all_tags": always, "tags": always, "show_hidden_blocks": always, "identity_id": never, "identifier_keys": never,
+		"templates_only": yes, "match_all_tags": yes, "tags": yes, "show_hidden_blocks": yes, "identity_id": no, "identifier_keys": no,
 		"name":         func(_ *world, b *row, v any) bool { return b.fields["template_name"] == v },
 		"label_search": contains("label"), "value_search": contains("value"), "description_search": contains("description"),
 		"connected_to_agents_count_gt": func(w *world, b *row, v any) bool { return w.users(b.id) > v.(int) },

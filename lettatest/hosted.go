@@ -33,9 +33,9 @@ var hostedRoutes = []route{
 		return ok(t.shown())
 	})},
 	{op: "templates.agents.create", handle: withTemplate(agentOfTemplate)},
-	{op: "environments.list", handle: func(*world, *call) answer { return ok(object{"connections": []any{}, "hasNextPage": false}) }},
-	{op: "environments.retrieve", handle: noEnvironment},
-	{op: "environments.send_message", handle: noEnvironment},
+	{op: "environments.list", handle: always(ok(object{"connections": []any{}, "hasNextPage": false}))},
+	{op: "environments.retrieve", handle: always(noEnvironment)},
+	{op: "environments.send_message", handle: always(noEnvironment)},
 	{op: "access_tokens.create", handle: createToken},
 	{op: "access_tokens.list", handle: listTokens},
 	{op: "access_tokens.delete", handle: deleteToken},
@@ -115,7 +115,7 @@ func agentOfTemplate(w *world, t *row, c *call) answer {
 	return ok(object{"agent_ids": []any{a.id}, "deployment_id": newID("deployment"), "group_id": nil})
 }
 
-func noEnvironment(*world, *call) answer { return fail(http.StatusNotFound, "Environment not found") }
+var noEnvironment = fail(http.StatusNotFound, "Environment not found")
 
 func createToken(w *world, c *call) answer {
 	r := w.newRow("token")

@@ -16,8 +16,8 @@ var (
 		}),
 	})
 	groupRoutes = groups.routes("groups", "list count retrieve create update delete messages.list messages.reset blocks.attach blocks.detach", handlers{
-		"messages.list":  groups.with(func(*world, *call, *row) answer { return ok([]any{}) }), // nobody speaks to a group here
-		"messages.reset": groups.with(func(*world, *call, *row) answer { return ok(null) }),
+		"messages.list":  groups.always(ok([]any{})), // nobody speaks to a group here
+		"messages.reset": groups.always(ok(null)),
 		"blocks.attach":  groups.with(shareBlock),
 		"blocks.detach":  groups.with(shareBlock),
 	})
@@ -78,7 +78,7 @@ var groups = &resource{
 		return with(sample("agents.create.sleeptime", "managed_group"), "manager_type", "round_robin", "turns_counter", nil, "sleeptime_agent_frequency", nil)
 	},
 	blank:   "manager_agent_id",
-	filters: map[string]filter{"show_hidden_groups": always},
+	filters: map[string]filter{"show_hidden_groups": yes},
 	making: func(_ *world, c *call, r *row) {
 		config := get[object](c.in, "manager_config")
 		overlay(r.fields, pick(config, "manager_type manager_agent_id termination_token max_turns sleeptime_agent_frequency max_message_buffer_length "+
@@ -113,5 +113,5 @@ var providers = &resource{
 var jobs = &resource{
 	kind: "job", noun: "Job",
 	rows:    func(w *world) *table[*row] { return &w.jobs },
-	filters: map[string]filter{"active": always},
+	filters: map[string]filter{"active": yes},
 }

@@ -23,9 +23,8 @@ var (
 	}
 	messageRoutes = []route{
 		{op: "messages.list", handle: listMessages},
-		{op: "messages.search", handle: func(*world, *call) answer {
-			return fail(http.StatusBadRequest, "Message search requires message embedding, OpenAI, and Turbopuffer to be enabled.")
-		}},
+		{op: "messages.search", handle: always(fail(http.StatusBadRequest,
+			"Message search requires message embedding, OpenAI, and Turbopuffer to be enabled."))},
 		{op: "messages.retrieve", handle: retrieveMessage},
 	}
 )

@@ -90,6 +90,11 @@ func (k *resource) with(f func(*world, *call, *row) answer) handler {
 	return func(w *world, c *call) answer { return f(w, c, k.get(w, c.id)) }
 }
 
+// always gives the same answer about every row that exists.
+func (k *resource) always(a answer) handler {
+	return k.with(func(*world, *call, *row) answer { return a })
+}
+
 // of are the rows of the kind that an agent has.
 func (k *resource) of(w *world, a *agent) []*row {
 	return k.rows(w).where(func(r *row) bool { return a.linked(k.kind, r.id) })
@@ -230,6 +235,12 @@ func contains(member string) filter {
 	return func(_ *world, r *row, v any) bool { return ilike(v.(string))(text(r.fields, member)) }
 }
 
-func never(*world, *row, any) bool { return false }
+// among is the filter for a list of values that a member may have.
+func among(member string) filter {
+	return func(_ *world, r *row, v any) bool { return slices.Contains(v.([]any), r.fields[member]) }
+}
 
-func always(*world, *row, any) bool { return true }
+// no and yes are filters that let nothing, or everything, through.
+func no(*world, *row, any) bool { return false }
+
+func yes(*world, *row, any) bool { return true }

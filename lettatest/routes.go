@@ -199,7 +199,7 @@ var bounds = map[string]func(*call){
 			c.errs.Between("limit", n, 1, 1000)
 		}
 	},
-	"blocks.list": labelAndName, "blocks.count": labelAndName,
+	"blocks.list": labelAndName, "blocks.count": labelAndName, "tools.list": knownTypes, "tools.count": knownTypes,
 	"blocks.create": func(c *call) {
 		if in, ok := c.sent.(object); ok && len(in) == 0 { // a missing value is an empty one, unless all is missing
 			c.errs.Add("missing", check.Loc{"body", "value"}, "Field required", in)

@@ -16,15 +16,13 @@ var (
 		{op: "runs.active.list", handle: func(w *world, c *call) answer {
 			return show(w.activeRuns(text(c.q, "agent_id"), ""), w.runs.find, nil, listing{}, (*run).listed)
 		}},
-		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state(false)) })},
+		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state()) })},
 		{op: "runs.messages.list", handle: withRun(listRunMessages)},
 		{op: "runs.usage.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.usage()) })},
 		{op: "runs.metrics.retrieve", handle: withRun(runMetrics)},
 		{op: "runs.steps.list", handle: withRun(listRunSteps)},
-		{op: "runs.trace.retrieve", handle: func(*world, *call) answer {
-			return fail(http.StatusNotImplemented, "OTEL traces require ClickHouse. Set LETTA_CLICKHOUSE_ENDPOINT and configure ClickHouse connection.")
-		}},
-		{op: "runs.delete", handle: func(*world, *call) answer { return crash() }},
+		{op: "runs.trace.retrieve", handle: always(fail(http.StatusNotImplemented, "OTEL traces require ClickHouse."))},
+		{op: "runs.delete", handle: always(crash())},
 		{op: "runs.messages.stream", handle: streamRun},
 	}
 	stepRoutes = []route{
@@ -66,17 +64,14 @@ var runStatuses = []string{"created", "running", "completed", "failed", "cancell
 
 func (r *run) active() bool { return r.status == "created" || r.status == "running" }
 
-// state is the JSON form of a run. Only lists tell how long it took.
-func (r *run) state(listed bool) object {
+// state is the JSON form of a run.
+func (r *run) state() object {
 	m := with(sample("runs.retrieve"), "id", r.id, "status", r.status, "created_at", timestamp(r.created), "completed_at", nil, "agent_id", r.agent,
 		"conversation_id", nullable(r.conversation), "background", r.background, "metadata", r.metadata, "stop_reason", r.stopReason,
 		"callback_url", r.callback)
 	get[object](m, "request_config")["include_return_message_types"] = r.types
 	if !r.completed.IsZero() {
 		m["completed_at"] = r.completed.Format("2006-01-02T15:04:05.000000") // without a zone, as there
-		if listed {
-			m["total_duration_ns"] = r.completed.Sub(r.created).Nanoseconds()
-		}
 	}
 	return m
 }
@@ -126,7 +121,14 @@ func listRuns(w *world, c *call) answer {
 	return show(rows, w.runs.find, q, listing{limit: 100, swapped: true, asc: flag(q, "ascending")}, (*run).listed)
 }
 
-func (r *run) listed() any { return r.state(true) }
+// listed is the form of a run in lists, which alone tell how long it took.
+func (r *run) listed() any {
+	m := r.state()
+	if !r.completed.IsZero() {
+		m["total_duration_ns"] = r.completed.Sub(r.created).Nanoseconds()
+	}
+	return m
+}
 
 func listRunMessages(w *world, c *call, r *run) answer {
 	var rows []*message
@@ -150,18 +152,15 @@ func (r *run) usage() object {
 }
 
 func runMetrics(_ *world, _ *call, r *run) answer {
-	var tools any
+	o := with(nulls("run_ns tools_used project_id template_id base_template_id"), "id", r.id, "organization_id", orgID, "agent_id", r.agent,
+		"run_start_ns", r.created.UnixNano(), "num_steps", len(r.steps))
 	if r.tools != nil {
-		tools = r.tools
+		o["tools_used"] = r.tools
 	}
-	var took any
 	if !r.completed.IsZero() {
-		took = r.completed.Sub(r.created).Nanoseconds()
+		o["run_ns"] = r.completed.Sub(r.created).Nanoseconds()
 	}
-	return ok(object{
-		"id": r.id, "organization_id": orgID, "agent_id": r.agent, "project_id": nil, "run_start_ns": r.created.UnixNano(), "run_ns": took,
-		"num_steps": len(r.steps), "tools_used": tools, "template_id": nil, "base_template_id": nil,
-	})
+	return ok(o)
 }
 
 // earlier refuses cursors that exclude each other.

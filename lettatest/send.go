@@ -210,7 +210,7 @@ func (w *world) begin(sd *send) answer {
 	switch {
 	case sd.async:
 		r.metadata["lettuce"] = nil
-		return ok(r.state(false))
+		return ok(r.state())
 	case sd.streaming:
 		return answer{stream: &stream{feed: t.feed, run: r.id, pings: sd.pings}}
 	}

@@ -18,10 +18,7 @@ import (
 
 var (
 	toolRoutes = tools.routes("tools", "delete count retrieve list search create upsert update run", handlers{
-		"list": listTools,
-		"search": func(*world, *call) answer {
-			return fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")
-		},
+		"search": always(fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")),
 		"create": writeTool, "upsert": writeTool, "run": runSource,
 	})
 	agentToolRoutes = tools.routes("agents.tools", "list attach detach update_approval run", handlers{
@@ -35,8 +32,13 @@ var tools = &resource{
 	sample: func() object {
 		return with(sample("tools.create"), "tags", []any{}, "metadata_", object{}, "return_char_limit", 50000)
 	},
-	blank:   "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
-	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
+	blank: "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
+	filters: map[string]filter{
+		"search": contains("name"), "names": among("name"), "tool_ids": func(_ *world, r *row, v any) bool { return slices.Contains(v.([]any), any(r.id)) },
+		"tool_types":              among("tool_type"),
+		"exclude_tool_types":      func(w *world, r *row, v any) bool { return !among("tool_type")(w, r, v) },
+		"return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) },
+	},
 	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
 	give: func(w *world, a *agent, t *row) {
@@ -128,20 +130,13 @@ var toolTypes = []string{
 	"letta_files_core", "external_langchain", "external_composio", "external_mcp",
 }
 
-func listTools(w *world, c *call) answer {
-	wanted, names := texts(c.q, "tool_types"), texts(c.q, "names")
-	without, ids := texts(c.q, "exclude_tool_types"), texts(c.q, "tool_ids")
-	for _, t := range append(slices.Clone(wanted), without...) {
+// knownTypes is the rule of the parameters that name types of tools.
+func knownTypes(c *call) {
+	for _, t := range append(texts(c.q, "tool_types"), texts(c.q, "exclude_tool_types")...) {
 		if !slices.Contains(toolTypes, t) {
-			return fail(http.StatusBadRequest, "Invalid tool type '%s'. Must be one of: %s", t, strings.Join(toolTypes, ", "))
+			refuse(http.StatusBadRequest, "Invalid tool type '%s'. Must be one of: %s", t, strings.Join(toolTypes, ", "))
 		}
 	}
-	rows := slices.DeleteFunc(tools.filtered(w, c.q), func(r *row) bool {
-		name, kind := text(r.fields, "name"), text(r.fields, "tool_type")
-		return wanted != nil && !slices.Contains(wanted, kind) || slices.Contains(without, kind) || names != nil && !slices.Contains(names, name) ||
-			ids != nil && !slices.Contains(ids, r.id)
-	})
-	return tools.page(w, c.q, tools.list, rows)
 }
 
 func runSource(w *world, c *call) answer {
