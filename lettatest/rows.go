@@ -101,23 +101,10 @@ type listing struct {
 	fixed   bool                 // order= has no effect
 }
 
-// place is where a row stands in a list.
+// A place is where a row stands in a list.
 type place struct {
 	at time.Time
 	id string
-}
-
-func (p place) compare(q place) int { return cmp.Or(p.at.Compare(q.at), cmp.Compare(p.id, q.id)) }
-
-// beyond tells whether p lies on one side of q, with the real server's odd treatment of NULLs.
-func (p place) beyond(q place, forward bool) bool {
-	if p.at.IsZero() != q.at.IsZero() {
-		return forward == q.at.IsZero()
-	}
-	if forward {
-		return p.compare(q) > 0
-	}
-	return p.compare(q) < 0
 }
 
 func (l listing) place(r *row) place {
@@ -125,6 +112,24 @@ func (l listing) place(r *row) place {
 		return place{l.by(r), r.id}
 	}
 	return place{r.created, r.id}
+}
+
+func (p place) compare(q place) int { return cmp.Or(p.at.Compare(q.at), cmp.Compare(p.id, q.id)) }
+
+// null is 1 for a place that comes last in both orders.
+func (p place) null() int {
+	if p.at.IsZero() {
+		return 1
+	}
+	return 0
+}
+
+// beyond tells whether p lies on one side of q, with the real server's odd treatment of NULLs.
+func (p place) beyond(q place, forward bool) bool {
+	if p.null() != q.null() {
+		return forward == q.at.IsZero()
+	}
+	return p.compare(q) != 0 && p.compare(q) > 0 == forward
 }
 
 // show answers with a page of rows.
@@ -148,37 +153,23 @@ func page[T based](rows []T, find func(string) *row, q object, l listing) []T {
 	rows = slices.Clone(rows)
 	slices.SortFunc(rows, func(a, b T) int {
 		x, y := l.place(a.base()), l.place(b.base())
-		switch {
-		case x.at.IsZero() != y.at.IsZero(): // NULLs come last in both orders
-			if x.at.IsZero() {
-				return 1
-			}
-			return -1
-		case asc:
-			return x.compare(y)
+		if asc {
+			return cmp.Or(x.null()-y.null(), x.compare(y))
 		}
-		return y.compare(x)
+		return cmp.Or(x.null()-y.null(), y.compare(x))
 	})
 	for _, side := range []string{"after", "before"} {
 		id := text(q, side)
-		if id == "" {
-			continue
+		cursor, forward := find(id), (side == "after") == asc != l.swapped
+		switch {
+		case id == "":
+		case cursor != nil && l.byID:
+			rows = slices.DeleteFunc(rows, func(r T) bool { return !place{id: r.base().id}.beyond(place{id: id}, forward) })
+		case cursor != nil:
+			rows = slices.DeleteFunc(rows, func(r T) bool { return !l.place(r.base()).beyond(l.place(cursor), forward) })
+		case l.noun != "":
+			refuse(http.StatusNotFound, "No %s found with id %s", l.noun, id)
 		}
-		cursor := find(id)
-		if cursor == nil {
-			if l.noun != "" {
-				refuse(http.StatusNotFound, "No %s found with id %s", l.noun, id)
-			}
-			continue
-		}
-		forward := (side == "after") == asc != l.swapped
-		at := l.place(cursor)
-		rows = slices.DeleteFunc(rows, func(r T) bool {
-			if l.byID {
-				return !place{id: r.base().id}.beyond(place{id: id}, forward)
-			}
-			return !l.place(r.base()).beyond(at, forward)
-		})
 	}
 	if limit > 0 && len(rows) > limit {
 		rows = rows[:limit]

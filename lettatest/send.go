@@ -10,7 +10,7 @@ import (
 
 // send is a checked request for a turn.
 type send struct {
-	agent        string
+	agent        *agent
 	conversation *conversation // nil outside of conversations
 	route        string        // the real server's name for the kind of request
 	plain        bool          // errors as on the routes of conversations
@@ -75,15 +75,9 @@ func (c *call) send(streams bool) *send {
 	return sd
 }
 
-func emptyMessages() answer {
-	return fail(http.StatusUnprocessableEntity, "Messages must not be empty")
-}
-
 func sendMessage(w *world, c *call) answer {
 	sd := c.send(false)
-	if len(sd.input) == 0 {
-		return emptyMessages()
-	}
+	sd.some()
 	var wrong []string
 	for _, option := range []struct {
 		set  bool
@@ -97,19 +91,25 @@ func sendMessage(w *world, c *call) answer {
 			wrong = append(wrong, option.text)
 		}
 	}
-	switch {
-	case wrong != nil:
-		return fail(http.StatusUnprocessableEntity, "Streaming options set without streaming enabled. %s. Either set streaming=true or use default "+
+	if wrong != nil {
+		refuse(http.StatusUnprocessableEntity, "Streaming options set without streaming enabled. %s. Either set streaming=true or use default "+
 			"values for streaming options.", strings.Join(wrong, "; "))
-	case sd.streaming && !c.modern():
-		return fail(http.StatusUnprocessableEntity, "streaming=true is only supported for SDK v1.0+ clients.")
+	}
+	if sd.streaming && !c.modern() {
+		refuse(http.StatusUnprocessableEntity, "streaming=true is only supported for SDK v1.0+ clients.")
 	}
 	return w.beginFor(c, sd, "send_message")
 }
 
+// some refuses a send without messages.
+func (sd *send) some() {
+	if len(sd.input) == 0 {
+		refuse(http.StatusUnprocessableEntity, "Messages must not be empty")
+	}
+}
+
 func (w *world) beginFor(c *call, sd *send, route string) answer {
-	w.agent(c.id)
-	sd.agent, sd.route = c.id, route
+	sd.agent, sd.route = w.agent(c.id), route
 	return w.begin(sd)
 }
 
@@ -122,31 +122,25 @@ func streamMessage(w *world, c *call) answer {
 func sendAsync(w *world, c *call) answer {
 	sd := c.send(false)
 	sd.async, sd.streaming, sd.background = true, false, true
-	out := w.beginFor(c, sd, "send_message_async")
-	if o, made := out.body.(object); made && c.in["callback_url"] != nil {
-		o["callback_url"] = c.in["callback_url"]
-		w.runs.get(text(o, "id")).callback = c.in["callback_url"]
-	}
-	return out
+	w.beginFor(c, sd, "send_message_async")
+	r := w.runs.get(sd.agent.last)
+	r.metadata["lettuce"], r.callback = nil, c.in["callback_url"]
+	return ok(r.state())
 }
 
 func sendToConversation(w *world, c *call) answer {
 	sd := c.send(true)
-	if len(sd.input) == 0 {
-		return emptyMessages()
-	}
+	sd.some()
 	sd.plain, sd.silent = true, !sd.streaming
-	if !sd.streaming {
-		sd.tokens, sd.background = false, false
-	}
-	if sd.agent = c.direct(text(c.in, "agent_id")); sd.agent != "" {
-		w.agent(sd.agent)
-		sd.route, sd.lock = "send_message", sd.agent
+	sd.tokens, sd.background = sd.tokens && sd.streaming, sd.background && sd.streaming
+	if id := c.direct(text(c.in, "agent_id")); id != "" {
+		sd.lock = id
+		sd.agent, sd.route = w.agent(id), "send_message"
 		return w.begin(sd)
 	}
 	v := w.talk(c.id)
 	v.lastMessage = w.now()
-	sd.agent, sd.conversation, sd.route = v.agent, v, "send_conversation_message"
+	sd.agent, sd.conversation, sd.route = w.agents.get(v.agent), v, "send_conversation_message"
 	if sd.streaming {
 		sd.lock = v.id
 	}
@@ -155,7 +149,7 @@ func sendToConversation(w *world, c *call) answer {
 
 // begin starts a turn and answers the request for it.
 func (w *world) begin(sd *send) answer {
-	a := w.agents.get(sd.agent)
+	a := sd.agent
 	if sd.model != "" {
 		w.modelFor(sd.model)
 	}
@@ -207,11 +201,7 @@ func (w *world) begin(sd *send) answer {
 		}
 	}
 	w.running.Go(func() { t.play(ctx) })
-	switch {
-	case sd.async:
-		r.metadata["lettuce"] = nil
-		return ok(r.state())
-	case sd.streaming:
+	if sd.streaming {
 		return answer{stream: &stream{feed: t.feed, run: r.id, pings: sd.pings}}
 	}
 	return answer{later: func(ctx context.Context) answer {

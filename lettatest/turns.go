@@ -53,33 +53,53 @@ func (t *turn) play(ctx context.Context) {
 	}
 	if t.streaming {
 		t.finishStream(stop, bad)
-		t.feed.end()
-		return
+	} else {
+		t.finish(stop, bad)
 	}
-	status := "failed"
-	switch stop {
-	case "cancelled":
-		status = stop
-	case "end_turn", "max_steps", "tool_rule", "requires_approval":
-		status = "completed"
-	}
+}
+
+// statuses are those of runs by the reason why they stopped; others have failed.
+var statuses = map[string]string{
+	"cancelled": "cancelled", "end_turn": "completed", "max_steps": "completed", "tool_rule": "completed", "requires_approval": "completed",
+}
+
+func (t *turn) finish(stop string, bad *failure) {
 	switch {
 	case bad == nil:
 		t.result = ok(object{"messages": list(t.views), "stop_reason": stopFrame(stop), "usage": t.usage(), "logprobs": nil, "turns": nil})
-		t.end(status, stop)
+		t.end(cmp.Or(statuses[stop], "failed"), stop, nil)
 	case t.async:
-		t.end(status, "error")
+		t.end("failed", "error", bad.detail)
 	default:
 		t.result = bad.answer
-		t.end(status, nil)
+		t.end("failed", nil, bad.detail)
 	}
-	if bad != nil && !t.silent {
-		t.run.metadata["error"] = bad.detail
+}
+
+func (t *turn) finishStream(stop string, bad *failure) {
+	defer t.feed.end()
+	switch {
+	case t.left:
+	case bad != nil:
+		e := object{
+			"message_type": "error_message", "run_id": t.run.id, "error_type": bad.kind, "message": bad.message, "detail": bad.detail, "seq_id": nil,
+		}
+		t.end("failed", bad.stop, maps.Clone(e))
+		if t.emit("", stopFrame(bad.stop)) && t.emit("error", e) && !t.background {
+			t.emit("", doneFrame)
+		}
+	default:
+		_ = t.emit("", stopFrame(stop)) && t.emit("", t.usage()) && t.emit("", doneFrame)
+		if stop != "cancelled" {
+			t.end("completed", stop, nil)
+		} else {
+			t.end(stop, stop, nil)
+		}
 	}
 }
 
 // end settles the run and the agent.
-func (t *turn) end(status string, stop any) {
+func (t *turn) end(status string, stop, problem any) {
 	if t.silent {
 		return
 	}
@@ -87,30 +107,11 @@ func (t *turn) end(status string, stop any) {
 	if r.status != "cancelled" || status == "completed" && !t.streaming {
 		r.status, r.stopReason, r.completed = status, stop, t.w.now()
 	}
+	if problem != nil {
+		r.metadata["error"] = problem
+	}
 	if a := t.w.agents.get(r.agent); a != nil && r.stopReason != nil {
 		a.fields["last_stop_reason"] = r.stopReason
-	}
-}
-
-func (t *turn) finishStream(stop string, bad *failure) {
-	switch {
-	case t.left:
-	case bad != nil:
-		e := object{
-			"message_type": "error_message", "run_id": t.run.id, "error_type": bad.kind, "message": bad.message, "detail": bad.detail, "seq_id": nil,
-		}
-		t.run.metadata["error"] = maps.Clone(e)
-		if t.emit("", stopFrame(bad.stop)) && t.emit("error", e) && !t.background {
-			t.emit("", doneFrame)
-		}
-		t.end("failed", bad.stop)
-	default:
-		_ = t.emit("", stopFrame(stop)) && t.emit("", t.usage()) && t.emit("", doneFrame)
-		status := "completed"
-		if stop == "cancelled" {
-			status = stop
-		}
-		t.end(status, stop)
 	}
 }
 
@@ -157,9 +158,9 @@ func (t *turn) usage() object {
 func (t *turn) locked(do func(*agent)) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
-	a := t.w.agents.get(t.agent)
+	a := t.w.agents.get(t.agent.id)
 	if a == nil || t.conversation != nil && t.w.conversations.get(t.conversation.id) == nil {
-		panic(gone(t.agent))
+		panic(gone(t.agent.id))
 	}
 	do(a)
 }
@@ -400,7 +401,7 @@ func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (s
 
 // ask is the question to the model.
 func (t *turn) ask(n int, all []*message) Turn {
-	q := Turn{AgentID: t.agent, RunID: t.run.id, Step: n, ToolReturns: t.returns}
+	q := Turn{AgentID: t.agent.id, RunID: t.run.id, Step: n, ToolReturns: t.returns}
 	if t.conversation != nil {
 		q.ConversationID = t.conversation.id
 	}
