@@ -43,7 +43,7 @@ type agent struct {
 	lastRun time.Time // zero: never ran
 	secrets []secret
 	last    string      // the id of the newest run
-	opened  table[*row] // files, by their ids
+	opened  table[*row] // files
 }
 
 type secret struct{ id, key, value string }
@@ -314,7 +314,7 @@ func completed(rules []any) []any {
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
 func (w *world) firstMessages(a *agent, in object, kind string) {
 	add := func(role, text string) {
-		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text})
+		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text, returns: []toolReturn{{text: text}}})
 	}
 	add("system", w.compile(a, &a.thread, w.now()))
 	switch {

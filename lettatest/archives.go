@@ -154,7 +154,7 @@ func searchPassages(w *world, c *call) answer {
 	if id := text(c.in, "agent_id"); id != "" {
 		rows = w.passagesOf(w.agents.must(id, noAgent(id)))
 	} else if id := text(c.in, "archive_id"); id != "" {
-		rows = passages.whose(w, "archive_id", id)
+		rows = whose(&w.passages, "archive_id", id)
 	}
 	rows = found(rows, c.in, text(c.in, "query"))
 	limit := or(c.in["limit"], 5).(int)

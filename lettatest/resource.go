@@ -158,12 +158,12 @@ func (k *resource) drop(w *world, r *row) {
 }
 
 // whose are the rows that have a value in a member.
-func (k *resource) whose(w *world, member string, value any) []*row {
-	return k.rows(w).where(func(r *row) bool { return r.fields[member] == value })
+func whose(t *table[*row], member string, value any) []*row {
+	return t.where(func(r *row) bool { return r.fields[member] == value })
 }
 
 func (k *resource) dropWhere(w *world, member string, value any) {
-	for _, r := range k.whose(w, member, value) {
+	for _, r := range whose(k.rows(w), member, value) {
 		k.drop(w, r)
 	}
 }

@@ -34,7 +34,7 @@ func (r *row) setLinks(kind string, ids []string) {
 }
 
 func (r *row) unlink(kind, id string) {
-	r.links[kind] = slices.DeleteFunc(r.links[kind], func(have string) bool { return have == id })
+	r.links[kind] = without(r.links[kind], id)
 }
 
 type based interface {

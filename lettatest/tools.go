@@ -207,10 +207,11 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 	names, ids := texts(in, "tools"), texts(in, "tool_ids")
 	if base, set := in["include_base_tools"]; !set || base == true {
 		in["include_base_tools"] = true
-		names = append(names, baseToolsOf(kind, flag(in, "enable_sleeptime"))...)
-		if kind == typeV1 && !flag(in, "enable_sleeptime") {
-			names = slices.DeleteFunc(names, func(n string) bool { return n == "send_message" })
+		more := baseToolsOf[kind]
+		if flag(in, "enable_sleeptime") && !strings.HasPrefix(kind, "voice_") && kind != "sleeptime_agent" {
+			more = "archival_memory_search conversation_search send_message"
 		}
+		names = append(names, strings.Fields(more)...)
 	}
 	if flag(in, "include_multi_agent_tools") {
 		names = append(names, "send_message_to_agent_and_wait_for_reply", "send_message_to_agent_async", "send_message_to_agents_matching_tags")
@@ -218,13 +219,11 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 	var found []string
 	for _, t := range w.tools.rows {
 		name := text(t.fields, "name")
-		if !slices.Contains(names, name) && !slices.Contains(ids, t.id) {
-			continue
+		if slices.Contains(names, name) || slices.Contains(ids, t.id) {
+			a.link("tool", t.id)
+			found = append(found, name)
+			names, ids = without(names, name), without(ids, t.id)
 		}
-		a.link("tool", t.id)
-		found = append(found, name)
-		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
-		ids = slices.DeleteFunc(ids, func(i string) bool { return i == t.id })
 	}
 	for what, missing := range map[string][]string{"name: ": names, "id:   ": ids} {
 		if len(missing) > 0 {
@@ -239,31 +238,22 @@ func printed(values []string) string {
 	return out[1 : len(out)-1]
 }
 
-func baseToolsOf(kind string, sleeptime bool) []string {
-	switch {
-	case kind == "voice_sleeptime_agent":
-		return []string{"finish_rethinking_memory", "rethink_user_memory", "store_memories"}
-	case kind == "voice_convo_agent":
-		return []string{"search_memory"}
-	case kind == "sleeptime_agent":
-		return []string{"memory_finish_edits", "memory_insert", "memory_replace", "memory_rethink"}
-	case sleeptime:
-		return []string{"archival_memory_search", "conversation_search", "send_message"}
-	case kind == "memgpt_v2_agent", kind == typeV1:
-		return []string{"conversation_search", "memory_insert", "memory_replace", "send_message"}
-	case kind == "react_agent", kind == "workflow_agent":
-		return nil
-	}
-	return []string{"conversation_search", "core_memory_append", "core_memory_replace", "memory", "memory_apply_patch", "send_message"}
+// baseToolsOf are what an agent gets unasked, by its type.
+var baseToolsOf = map[string]string{
+	"voice_sleeptime_agent": "finish_rethinking_memory rethink_user_memory store_memories",
+	"voice_convo_agent":     "search_memory",
+	"sleeptime_agent":       "memory_finish_edits memory_insert memory_replace memory_rethink",
+	"memgpt_v2_agent":       "conversation_search memory_insert memory_replace send_message",
+	typeV1:                  "conversation_search memory_insert memory_replace",
+	"memgpt_agent":          "conversation_search core_memory_append core_memory_replace memory memory_apply_patch send_message",
 }
 
 // baseRule is the kind of rule a base tool brings along.
 func baseRule(name string) string {
 	switch {
-	case name == "send_message", name == "send_message_to_agent_async", name == "memory_finish_edits":
+	case slices.Contains([]string{"send_message", "send_message_to_agent_async", "memory_finish_edits"}, name):
 		return "exit_loop"
-	case strings.HasPrefix(name, "memory"), strings.HasPrefix(name, "core_memory"), strings.HasPrefix(name, "archival_memory"),
-		name == "conversation_search":
+	case strings.Contains(name, "memory") && !strings.HasSuffix(name, "_memory"), name == "conversation_search":
 		return "continue_loop"
 	}
 	return ""

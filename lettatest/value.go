@@ -221,19 +221,21 @@ func replace(old, want []string) []string {
 	return out
 }
 
-// packed is a JSON object with its members in the order given, as the model reads it.
-func packed(pairs ...any) string {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i := 0; i < len(pairs); i += 2 {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "%q:%s", pairs[i], encode(pairs[i+1]))
-	}
-	b.WriteByte('}')
+func without(values []string, v string) []string {
+	return slices.DeleteFunc(values, func(have string) bool { return have == v })
+}
+
+// A report is what the model reads of an event.
+type report struct {
+	Type    string `json:"type,omitempty"`
+	Status  string `json:"status,omitempty"`
+	Message any    `json:"message"`
+	Time    string `json:"time"`
+}
+
+func (r report) String() string {
 	var out bytes.Buffer
-	_ = json.Indent(&out, b.Bytes(), "", "  ")
+	_ = json.Indent(&out, encode(r), "", "  ")
 	return out.String()
 }
 
