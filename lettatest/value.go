@@ -27,6 +27,16 @@ func text(o object, key string) string { return get[string](o, key) }
 
 func flag(o object, key string) bool { return get[bool](o, key) }
 
+// objects returns a list of objects; whatever else is in it does not count.
+func objects(o object, key string) (out []object) {
+	for _, v := range get[[]any](o, key) {
+		if in, ok := v.(object); ok {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
 // texts returns a list of strings without its duplicates; nil when there is none.
 func texts(o object, key string) []string {
 	var out []string
