@@ -207,8 +207,8 @@ func createAgent(w *world, c *call) answer {
 	}
 	if tags := texts(c.in, "tags"); slices.Contains(tags, gitTag) { // plain self-hosted servers have no git memory: only the labels show the wish
 		c.in["tags"] = slices.DeleteFunc(slices.Clone(get[[]any](c.in, "tags")), func(t any) bool { return t == gitTag })
-		for _, v := range get[[]any](c.in, "memory_blocks") {
-			if b := v.(object); !strings.HasPrefix(text(b, "label"), "system/") {
+		for _, b := range objects(c.in, "memory_blocks") {
+			if !strings.HasPrefix(text(b, "label"), "system/") {
 				b["label"] = "system/" + text(b, "label")
 			}
 		}
@@ -233,8 +233,8 @@ func (w *world) newAgent(in object) *agent {
 	a := &agent{row: w.newRow("agent")}
 	a.tags = texts(in, "tags")
 	blockIDs := texts(in, "block_ids")
-	for _, v := range get[[]any](in, "memory_blocks") { // stored even when the agent fails later on
-		b := blocks.fresh(w, v.(object))
+	for _, o := range objects(in, "memory_blocks") { // stored even when the agent fails later on
+		b := blocks.fresh(w, o)
 		makeBlock(w, nil, b)
 		blockIDs = append(blockIDs, w.blocks.put(b).id)
 	}
@@ -319,8 +319,7 @@ func (w *world) firstMessages(a *agent, in object, kind string) {
 	add("system", w.compile(a, &a.thread, w.now()))
 	switch {
 	case in["initial_message_sequence"] != nil:
-		for _, v := range get[[]any](in, "initial_message_sequence") {
-			m := v.(object)
+		for _, m := range objects(in, "initial_message_sequence") {
 			add(text(m, "role"), text(m, "content"))
 			if text(m, "role") == "assistant" {
 				add("tool", "sent")

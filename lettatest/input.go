@@ -21,19 +21,16 @@ func (t *turn) prepare(a *agent) (request, response *message, input []*message) 
 	if len(t.input) == 0 {
 		panic(refusal("list index out of range"))
 	}
-	first, rest := t.input[0].(object), t.input
+	first, rest := t.input[0], t.input
 	if first["approvals"] != nil || text(first, "type") == "approval" {
 		rest = t.input[1:]
 		var again bool
 		if request, again = answered(t.context, first); again && len(rest) == 0 {
-			rest = []any{object{"role": "user", "content": "<system-alert>Automated keep-alive ping. Ignore this message and continue from where " +
+			rest = []object{{"role": "user", "content": "<system-alert>Automated keep-alive ping. Ignore this message and continue from where " +
 				"you stopped.</system-alert>", "otid": uuid()}}
 		}
 		if request != nil {
-			response = &message{role: "approval"}
-			for _, v := range get[[]any](first, "approvals") {
-				response.approvals = append(response.approvals, v.(object))
-			}
+			response = &message{role: "approval", approvals: objects(first, "approvals")}
 		}
 	} else if p := pending(t.context); p != nil {
 		f := refusal(conflict)
@@ -43,8 +40,7 @@ func (t *turn) prepare(a *agent) (request, response *message, input []*message) 
 		}
 		panic(f)
 	}
-	for _, v := range rest {
-		o := v.(object)
+	for _, o := range rest {
 		if o["approvals"] != nil {
 			continue
 		}
@@ -67,7 +63,7 @@ func (t *turn) prepare(a *agent) (request, response *message, input []*message) 
 func textOf(parts []any, sep string) string {
 	var out []string
 	for _, p := range parts {
-		if m, ok := p.(object); ok && m["type"] == "text" {
+		if m, _ := p.(object); m["type"] == "text" {
 			out = append(out, text(m, "text"))
 		}
 	}
@@ -77,8 +73,8 @@ func textOf(parts []any, sep string) string {
 // answered finds the request that approvals answer. To repeat approvals that were carried out is no error.
 func answered(in []*message, o object) (request *message, again bool) {
 	var got, want []string
-	for _, v := range get[[]any](o, "approvals") {
-		got = append(got, text(v.(object), "tool_call_id"))
+	for _, a := range objects(o, "approvals") {
+		got = append(got, text(a, "tool_call_id"))
 	}
 	same := func(want []string) bool {
 		return slices.Equal(slices.Compact(slices.Sorted(slices.Values(want))), slices.Compact(slices.Sorted(slices.Values(got))))

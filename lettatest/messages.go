@@ -107,7 +107,7 @@ func (w *world) forget(a *agent) {
 	for _, v := range w.conversations.where(func(v *conversation) bool { return v.agent == a.id }) {
 		w.conversations.drop(v.id)
 	}
-	for _, r := range w.runs.where(func(r *run) bool { return r.agent == a.id }) {
+	for _, r := range w.runs.where(func(r *run) bool { return r.fields["agent_id"] == a.id }) {
 		r.stop()
 		for _, st := range r.steps {
 			w.steps.drop(st.id)

@@ -171,20 +171,25 @@ func (k *resource) dropWhere(w *world, member string, value any) {
 var paging = []string{"after", "before", "limit", "order", "order_by", "ascending", "sort_by"}
 
 // filtered returns the rows that a query asks for.
-func (k *resource) filtered(w *world, q object) []*row {
-	return k.rows(w).where(func(r *row) bool {
+func filtered[T based](w *world, rows []T, filters map[string]filter, q object) []T {
+	return slices.DeleteFunc(slices.Clone(rows), func(t T) bool {
+		r := t.base()
 		for name, v := range q {
 			if v == nil || v == "" || slices.Contains(paging, name) {
 				continue
 			}
 			have, isMember := r.fields[name]
-			switch f := k.filters[name]; {
+			switch f := filters[name]; {
 			case f != nil && !f(w, r, v), f == nil && isMember && have != v:
-				return false
+				return true
 			}
 		}
-		return true
+		return false
 	})
+}
+
+func (k *resource) filtered(w *world, q object) []*row {
+	return filtered(w, k.rows(w).rows, k.filters, q)
 }
 
 func (k *resource) index(w *world, c *call) answer { return k.page(w, c.q, k.list, k.filtered(w, c.q)) }

@@ -18,7 +18,7 @@ type send struct {
 	async        bool
 	lock         string // what to keep busy meanwhile
 
-	input       []any
+	input       []object
 	maxSteps    int
 	types       []string
 	clientTools []string
@@ -31,15 +31,14 @@ type send struct {
 func migrated(o object) object {
 	if o["tool_returns"] != nil {
 		o["approvals"] = o["tool_returns"]
-		for _, v := range get[[]any](o, "tool_returns") {
-			v.(object)["type"] = "tool"
+		for _, r := range objects(o, "tool_returns") {
+			r["type"] = "tool"
 		}
 	}
 	if o["approve"] != nil && o["approval_request_id"] != nil && len(get[[]any](o, "approvals")) == 0 {
 		o["approvals"] = []any{object{"type": "approval", "tool_call_id": o["approval_request_id"], "approve": o["approve"], "reason": o["reason"]}}
 	}
-	for _, v := range get[[]any](o, "approvals") {
-		a := v.(object)
+	for _, a := range objects(o, "approvals") {
 		for _, k := range map[string][]string{"approval": {"reason"}, "tool": {"stdout", "stderr"}}[text(a, "type")] {
 			if _, ok := a[k]; !ok {
 				a[k] = nil
@@ -63,14 +62,14 @@ func (c *call) send(streams bool) *send {
 		streaming: or(o["streaming"], streams).(bool), pings: or(o["include_pings"], true).(bool),
 		tokens: flag(o, "stream_tokens"), background: flag(o, "background"),
 	}
-	for _, v := range get[[]any](o, "messages") {
-		sd.input = append(sd.input, migrated(v.(object)))
+	for _, m := range objects(o, "messages") {
+		sd.input = append(sd.input, migrated(m))
 	}
 	if o["input"] != nil {
-		sd.input = []any{object{"role": "user", "content": o["input"]}}
+		sd.input = []object{{"role": "user", "content": o["input"]}}
 	}
-	for _, v := range get[[]any](o, "client_tools") {
-		sd.clientTools = append(sd.clientTools, text(v.(object), "name"))
+	for _, t := range objects(o, "client_tools") {
+		sd.clientTools = append(sd.clientTools, text(t, "name"))
 	}
 	return sd
 }
@@ -124,7 +123,7 @@ func sendAsync(w *world, c *call) answer {
 	sd.async, sd.streaming, sd.background = true, false, true
 	w.beginFor(c, sd, "send_message_async")
 	r := w.runs.get(sd.agent.last)
-	r.metadata["lettuce"], r.callback = nil, c.in["callback_url"]
+	get[object](r.fields, "metadata")["lettuce"], r.fields["callback_url"] = nil, c.in["callback_url"]
 	return ok(r.state())
 }
 
@@ -154,8 +153,7 @@ func (w *world) begin(sd *send) answer {
 		w.modelFor(sd.model)
 	}
 	var otids []string
-	for _, v := range sd.input {
-		m := v.(object)
+	for _, m := range sd.input {
 		m["otid"] = cmp.Or(text(m, "otid"), uuid())
 		otids = append(otids, text(m, "otid"))
 	}
@@ -171,15 +169,13 @@ func (w *world) begin(sd *send) answer {
 			return b
 		}
 	}
-	r := &run{
-		row: w.newRow("run"), agent: a.id, status: "created", background: sd.background, metadata: object{"run_type": sd.route}, feed: w.newFeed(true),
-	}
+	r := &run{row: w.newRow("run"), feed: w.newFeed(true)}
+	r.fields = with(sample("runs.retrieve"), "agent_id", a.id, "conversation_id", nil, "status", "created", "stop_reason", nil,
+		"background", sd.background, "metadata", object{"run_type": sd.route}, "callback_url", nil)
 	if sd.conversation != nil && sd.streaming {
-		r.conversation = sd.conversation.id
+		r.fields["conversation_id"] = sd.conversation.id
 	}
-	if sd.types != nil {
-		r.types = sd.types
-	}
+	get[object](r.fields, "request_config")["include_return_message_types"] = sd.types
 	w.runs.put(r)
 	a.last = r.id
 	if sd.lock != "" {
@@ -195,7 +191,7 @@ func (w *world) begin(sd *send) answer {
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(w.ctx)
 	if sd.streaming {
-		r.status = "running"
+		r.fields["status"] = "running"
 		if sd.pings {
 			t.feed.add("", ping(r.id, nil))
 		}

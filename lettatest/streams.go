@@ -186,7 +186,7 @@ func streamRun(w *world, c *call) answer {
 	switch {
 	case len(c.raw) == 0:
 		return crash()
-	case !r.background:
+	case !flag(r.fields, "background"):
 		return notBackground()
 	}
 	return r.replay(c.in)

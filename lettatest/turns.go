@@ -104,14 +104,15 @@ func (t *turn) end(status string, stop, problem any) {
 		return
 	}
 	r := t.run
-	if r.status != "cancelled" || status == "completed" && !t.streaming {
-		r.status, r.stopReason, r.completed = status, stop, t.w.now()
+	if r.fields["status"] != "cancelled" || status == "completed" && !t.streaming {
+		with(r.fields, "status", status, "stop_reason", stop)
+		r.completed = t.w.now()
 	}
 	if problem != nil {
-		r.metadata["error"] = problem
+		get[object](r.fields, "metadata")["error"] = problem
 	}
-	if a := t.w.agents.get(r.agent); a != nil && r.stopReason != nil {
-		a.fields["last_stop_reason"] = r.stopReason
+	if stop := r.fields["stop_reason"]; stop != nil {
+		t.agent.fields["last_stop_reason"] = stop
 	}
 }
 
@@ -122,7 +123,7 @@ func (t *turn) emit(event string, v any) bool {
 		return false
 	}
 	if now := time.Now(); now.Sub(t.checked) >= t.w.cancelInterval {
-		if t.checked = now; t.run.status == "cancelled" {
+		if t.checked = now; t.run.fields["status"] == "cancelled" {
 			t.left = true
 			t.feed.add("", "data: {\"message_type\": \"stop_reason\", \"stop_reason\": \"cancelled\"}\n\n")
 			if t.background {
@@ -320,7 +321,7 @@ func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (s
 	var asked Turn
 	var script func(Turn) Reply
 	t.locked(func(a *agent) {
-		if t.run.status == "cancelled" || ctx.Err() != nil {
+		if t.run.fields["status"] == "cancelled" || ctx.Err() != nil {
 			stop = "cancelled"
 			return
 		}
