@@ -162,14 +162,7 @@ func listFolderPassages(w *world, c *call, folder *row) answer {
 }
 
 // open is what an agent sees of a file; nil if it never did.
-func (a *agent) open(file string) *row {
-	for _, r := range a.opened.rows {
-		if r.fields["file_id"] == file {
-			return r
-		}
-	}
-	return nil
-}
+func (a *agent) open(file string) *row { return first(whose(&a.opened, "file_id", file)) }
 
 // openFile shows a file to an agent.
 func (w *world) openFile(a *agent, f *row) {

@@ -36,30 +36,19 @@ var identities = &resource{
 	blank:   "project_id",
 	filters: map[string]filter{"name": contains("name")},
 	making: func(w *world, _ *call, r *row) {
-		if w.identityKeyed(r.fields["identifier_key"]) != nil {
+		if whose(&w.identities, "identifier_key", r.fields["identifier_key"]) != nil {
 			panic(duplicate("Identity"))
 		}
 	},
 	deleted: null,
 }
 
-func (w *world) identityKeyed(key any) *row {
-	for _, r := range w.identities.rows {
-		if r.fields["identifier_key"] == key {
-			return r
-		}
-	}
-	return nil
-}
-
 func upsertIdentity(w *world, c *call) answer {
-	r := w.identityKeyed(c.in["identifier_key"])
-	if r == nil {
-		return identities.create(w, c)
+	if r := first(whose(&w.identities, "identifier_key", c.in["identifier_key"])); r != nil {
+		c.id = r.id
+		return identities.update(w, c)
 	}
-	overlay(r.fields, c.in)
-	r.updated = w.now()
-	return ok(identities.view(w, r))
+	return identities.create(w, c)
 }
 
 // setProperties replaces the properties of an identity. Its body is a bare list.

@@ -157,11 +157,6 @@ func (k *resource) drop(w *world, r *row) {
 	}
 }
 
-// whose are the rows that have a value in a member.
-func whose(t *table[*row], member string, value any) []*row {
-	return t.where(func(r *row) bool { return r.fields[member] == value })
-}
-
 func (k *resource) dropWhere(w *world, member string, value any) {
 	for _, r := range whose(k.rows(w), member, value) {
 		k.drop(w, r)

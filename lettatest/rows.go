@@ -80,6 +80,18 @@ func (t *table[T]) where(keep func(T) bool) (out []T) {
 	return out
 }
 
+// whose are the rows that have a value in a member.
+func whose(t *table[*row], member string, value any) []*row {
+	return t.where(func(r *row) bool { return r.fields[member] == value })
+}
+
+func first(rows []*row) *row {
+	if len(rows) == 0 {
+		return nil
+	}
+	return rows[0]
+}
+
 // find gives the row for a cursor.
 func (t *table[T]) find(id string) *row {
 	if r, ok := t.byID[id]; ok {

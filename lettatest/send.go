@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -77,20 +78,12 @@ func (c *call) send(streams bool) *send {
 func sendMessage(w *world, c *call) answer {
 	sd := c.send(false)
 	sd.some()
-	var wrong []string
-	for _, option := range []struct {
-		set  bool
-		text string
-	}{
-		{sd.tokens, "stream_tokens can only be true when streaming=true"},
-		{!sd.pings, "include_pings can only be set to false when streaming=true"},
-		{sd.background, "background can only be true when streaming=true"},
-	} {
-		if option.set && !sd.streaming {
-			wrong = append(wrong, option.text)
-		}
-	}
-	if wrong != nil {
+	given := map[string]bool{"stream_tokens": sd.tokens, "include_pings": !sd.pings, "background": sd.background}
+	wrong := slices.DeleteFunc([]string{
+		"stream_tokens can only be true when streaming=true", "include_pings can only be set to false when streaming=true",
+		"background can only be true when streaming=true",
+	}, func(rule string) bool { return sd.streaming || !given[strings.Fields(rule)[0]] })
+	if len(wrong) > 0 {
 		refuse(http.StatusUnprocessableEntity, "Streaming options set without streaming enabled. %s. Either set streaming=true or use default "+
 			"values for streaming options.", strings.Join(wrong, "; "))
 	}

@@ -61,15 +61,8 @@ func (w *world) stockTools() {
 
 func isLettaTool(r *row) bool { return strings.HasPrefix(text(r.fields, "tool_type"), "letta_") }
 
-// toolNamed finds a tool by its name.
-func (w *world) toolNamed(name string) *row {
-	for _, t := range w.tools.rows {
-		if t.fields["name"] == name {
-			return t
-		}
-	}
-	return nil
-}
+// toolNamed finds a tool by its name; nil for none.
+func (w *world) toolNamed(name string) *row { return first(whose(&w.tools, "name", name)) }
 
 // upsertTool finds a tool by name, or takes it over.
 func (w *world) upsertTool(in object) *row {

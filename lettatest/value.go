@@ -190,34 +190,14 @@ func moment(t time.Time) any {
 
 // ilike is a case-insensitive substring filter with the wildcards of SQL; an empty text lets everything through.
 func ilike(s string) func(string) bool {
-	if s == "" {
-		return func(string) bool { return true }
-	}
-	var b strings.Builder
-	b.WriteString("(?is)")
-	for _, r := range s {
-		switch r {
-		case '%':
-			b.WriteString(".*")
-		case '_':
-			b.WriteString(".")
-		default:
-			b.WriteString(regexp.QuoteMeta(string(r)))
-		}
-	}
-	return regexp.MustCompile(b.String()).MatchString
+	return regexp.MustCompile("(?is)" + strings.NewReplacer("%", ".*", "_", ".").Replace(regexp.QuoteMeta(s))).MatchString
 }
 
 // tagged is the tag filter: any tag, or all of them; no filter without tags.
 func tagged(have, want []string, all bool) bool {
-	if len(want) == 0 {
-		return true
-	}
-	has := func(t string) bool { return slices.Contains(have, t) }
-	if all {
-		return !slices.ContainsFunc(want, func(t string) bool { return !has(t) })
-	}
-	return slices.ContainsFunc(want, has)
+	lacks := func(t string) bool { return !slices.Contains(have, t) }
+	found := slices.DeleteFunc(slices.Clone(want), lacks)
+	return len(found) == len(want) || !all && len(found) > 0
 }
 
 // replace keeps the old values that stay and adds the new ones behind them.
