@@ -43,7 +43,7 @@ type agent struct {
 	lastRun time.Time // zero: never ran
 	secrets []secret
 	last    string      // the id of the newest run
-	opened  table[*row] // files, by their ids
+	opened  table[*row] // files
 }
 
 type secret struct{ id, key, value string }
@@ -207,8 +207,8 @@ func createAgent(w *world, c *call) answer {
 	}
 	if tags := texts(c.in, "tags"); slices.Contains(tags, gitTag) { // plain self-hosted servers have no git memory: only the labels show the wish
 		c.in["tags"] = slices.DeleteFunc(slices.Clone(get[[]any](c.in, "tags")), func(t any) bool { return t == gitTag })
-		for _, v := range get[[]any](c.in, "memory_blocks") {
-			if b := v.(object); !strings.HasPrefix(text(b, "label"), "system/") {
+		for _, b := range objects(c.in, "memory_blocks") {
+			if !strings.HasPrefix(text(b, "label"), "system/") {
 				b["label"] = "system/" + text(b, "label")
 			}
 		}
@@ -233,8 +233,8 @@ func (w *world) newAgent(in object) *agent {
 	a := &agent{row: w.newRow("agent")}
 	a.tags = texts(in, "tags")
 	blockIDs := texts(in, "block_ids")
-	for _, v := range get[[]any](in, "memory_blocks") { // stored even when the agent fails later on
-		b := blocks.fresh(w, v.(object))
+	for _, o := range objects(in, "memory_blocks") { // stored even when the agent fails later on
+		b := blocks.fresh(w, o)
 		makeBlock(w, nil, b)
 		blockIDs = append(blockIDs, w.blocks.put(b).id)
 	}
@@ -314,13 +314,12 @@ func completed(rules []any) []any {
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
 func (w *world) firstMessages(a *agent, in object, kind string) {
 	add := func(role, text string) {
-		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text})
+		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text, returns: []toolReturn{{text: text}}})
 	}
 	add("system", w.compile(a, &a.thread, w.now()))
 	switch {
 	case in["initial_message_sequence"] != nil:
-		for _, v := range get[[]any](in, "initial_message_sequence") {
-			m := v.(object)
+		for _, m := range objects(in, "initial_message_sequence") {
 			add(text(m, "role"), text(m, "content"))
 			if text(m, "role") == "assistant" {
 				add("tool", "sent")
@@ -347,18 +346,11 @@ func (a *agent) setSecrets(values object) {
 	}
 }
 
-// missingRelations refuses references to folders and identities that do not exist.
+// missingRelations refuses references to rows that do not exist.
 func (w *world) missingRelations(in object) {
-	for _, name := range []string{"folder_ids", "source_ids"} {
+	for name, k := range map[string]*resource{"tool_ids": tools, "folder_ids": folders, "source_ids": folders, "identity_ids": identities} {
 		for _, id := range texts(in, name) {
-			if w.folders.get(id) == nil {
-				dangling("source", "sources", id)
-			}
-		}
-	}
-	for _, id := range texts(in, "identity_ids") {
-		if w.identities.get(id) == nil {
-			dangling("identity", "identities", id)
+			k.rows(w).must(id, dangling(k.kind, id))
 		}
 	}
 }
@@ -373,25 +365,12 @@ func updateAgent(w *world, c *call) answer {
 		return notFound("Agent", c.id)
 	}
 	llm, embedding := w.llmFor(in, get[object](a.fields, "llm_config")), w.embeddingOf(in)
-	for _, id := range texts(in, "tool_ids") {
-		if w.tools.get(id) == nil {
-			dangling("tool", "tools", id)
-		}
-	}
-	for _, id := range texts(in, "block_ids") {
-		if w.blocks.get(id) == nil {
-			return crash()
-		}
-	}
 	w.missingRelations(in)
+	for _, id := range texts(in, "block_ids") {
+		w.blocks.must(id, crash())
+	}
 	a.updated = w.now()
 	overlay(a.fields, pick(in, settable+" last_run_duration_ms last_stop_reason")) // the real server forgets hidden
-	if in["tool_rules"] != nil {
-		a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules"))
-	}
-	if t := get[time.Time](in, "last_run_completion"); !t.IsZero() {
-		a.lastRun = t
-	}
 	if llm != nil {
 		a.fields["llm_config"] = llm
 	}
@@ -399,16 +378,16 @@ func updateAgent(w *world, c *call) answer {
 		a.fields["embedding_config"] = embedding
 	}
 	overlay(get[object](a.fields, "compaction_settings"), get[object](in, "compaction_settings"))
-	if in["tags"] != nil {
-		a.tags = replace(a.tags, texts(in, "tags"))
-	}
-	for kind, name := range map[string]string{"tool": "tool_ids", "identity": "identity_ids"} {
+	for name, set := range map[string]func(ids []string){
+		"tool_rules":   func([]string) { a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules")) },
+		"tags":         func(tags []string) { a.tags = replace(a.tags, tags) },
+		"tool_ids":     func(ids []string) { a.setLinks("tool", ids) },
+		"identity_ids": func(ids []string) { a.setLinks("identity", ids) },
+		"block_ids":    func(ids []string) { w.replaceBlocks(a, ids) },
+	} {
 		if in[name] != nil {
-			a.setLinks(kind, texts(in, name))
+			set(texts(in, name))
 		}
-	}
-	if in["block_ids"] != nil {
-		w.replaceBlocks(a, texts(in, "block_ids"))
 	}
 	if in["folder_ids"] != nil || in["source_ids"] != nil {
 		w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
@@ -416,6 +395,7 @@ func updateAgent(w *world, c *call) answer {
 	if values := secretsOf(in); values != nil {
 		a.setSecrets(values)
 	}
+	a.lastRun = or(in["last_run_completion"], a.lastRun).(time.Time)
 	if in["message_ids"] != nil {
 		keep := texts(in, "message_ids")
 		a.messages = slices.DeleteFunc(slices.Clone(a.messages), func(m *message) bool { return !slices.Contains(keep, m.id) })

@@ -1,11 +1,11 @@
 package lettatest
 
 import (
-	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/letta-go/letta/internal/python"
 )
@@ -59,7 +59,7 @@ var blocks = &resource{
 	take: (*world).changedAgent,
 	told: everybody,
 	filters: map[string]filter{
-		"templates_only": always, "match_all_tags": always, "tags": always, "show_hidden_blocks": always, "identity_id": never, "identifier_keys": never,
+		"templates_only": yes, "match_all_tags": yes, "tags": yes, "show_hidden_blocks": yes, "identity_id": no, "identifier_keys": no,
 		"name":         func(_ *world, b *row, v any) bool { return b.fields["template_name"] == v },
 		"label_search": contains("label"), "value_search": contains("value"), "description_search": contains("description"),
 		"connected_to_agents_count_gt": func(w *world, b *row, v any) bool { return w.users(b.id) > v.(int) },
@@ -115,16 +115,13 @@ func listBlocks(w *world, c *call) answer {
 		delete(q, "label_search")
 	}
 	rows := slices.DeleteFunc(w.matchingBlocks(q), func(b *row) bool { return flag(b.fields, "hidden") && !flag(q, "show_hidden_blocks") })
-	exact := get[[]any](q, "connected_to_agents_count_eq")
-	less := q["connected_to_agents_count_lt"] != nil
-	if q["connected_to_agents_count_gt"] == nil && !less && exact == nil {
-		return blocks.page(w, q, blocks.list, rows)
+	l := blocks.list
+	for _, count := range []string{"gt", "lt", "eq"} {
+		if q["connected_to_agents_count_"+count] != nil { // counting sorts by id
+			l = listing{asc: true, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
+		}
 	}
-	// Counting joins the agents: sorted by id, though the cursor goes by time; without lt, or eq with 0, blocks of no agent do not take part.
-	rows = slices.DeleteFunc(rows, func(b *row) bool { return w.users(b.id) == 0 && !less && !slices.Contains(exact, any(0)) })
-	rows = page(rows, w.blocks.find, with(maps.Clone(q), "limit", 0), blocks.list)
-	slices.SortFunc(rows, func(a, b *row) int { return strings.Compare(a.id, b.id) })
-	return blocks.page(w, pick(q, "limit"), listing{asc: true, byID: true, fixed: true}, rows)
+	return blocks.page(w, q, l, rows)
 }
 
 func countBlocks(w *world, c *call) answer {

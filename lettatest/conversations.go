@@ -113,17 +113,14 @@ func updateConversation(w *world, c *call, v *conversation) answer {
 }
 
 func listConversations(w *world, c *call) answer {
-	if id := text(c.q, "after"); id != "" && w.conversations.get(id) == nil && c.q["limit"] != 0 {
-		return notFound("Conversation", id)
+	if id := text(c.q, "after"); id != "" && c.q["limit"] != 0 {
+		w.talk(id)
 	}
-	like := ilike(text(c.q, "summary_search"))
-	rows := w.conversations.where(func(v *conversation) bool {
-		return (text(c.q, "agent_id") == "" || v.agent == text(c.q, "agent_id")) && like(text(v.fields, "summary"))
-	})
 	l := listing{none: true}
 	if by := text(c.q, "order_by"); by == "last_message_at" || by == "last_run_completion" {
 		l.by = func(r *row) time.Time { return w.conversations.get(r.id).lastMessage }
 	}
+	rows := filtered(w, w.conversations.rows, map[string]filter{"summary_search": contains("summary")}, c.q)
 	return show(rows, w.conversations.find, c.q, l, func(v *conversation) any { return v.state(false) })
 }
 
@@ -163,7 +160,7 @@ func attachConversation(w *world, c *call) answer {
 	switch {
 	case len(runs) == 0:
 		return invalid("No active runs found for this conversation.")
-	case !runs[0].background:
+	case !flag(runs[0].fields, "background"):
 		return notBackground()
 	}
 	return runs[0].replay(c.in)
