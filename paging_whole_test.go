@@ -62,8 +62,8 @@ func inOrder(rows []string, q wholeQuery) []string {
 func TestWholeIsNeverShort(t *testing.T) {
 	t.Parallel()
 	for name, server := range wholeServers {
-		for _, size := range []int{0, 1, 49, 50, 60, 61, 100, 1000, 2500} {
-			for _, limit := range []int{0, 1, 7, 60} {
+		for _, size := range []int{0, 49, 50, 60, 61, 100, 1100} {
+			for _, limit := range []int{0, 7, 60} {
 				for _, order := range []Order{"", OrderAsc} {
 					all, requests := make([]string, size), 0
 					for i := range all {
