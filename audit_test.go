@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -433,4 +434,74 @@ func TestPendingOfAConversation(t *testing.T) {
 	pending, err = client.Agents.Messages.Pending(t.Context(), "agent-1")
 	require.NoError(t, err)
 	require.Nil(t, pending)
+}
+
+// TestTurnsOfOthersDoNotWait: while one agent thinks, another answers.
+func TestTurnsOfOthersDoNotWait(t *testing.T) {
+	t.Parallel()
+	thinking, gate := make(chan struct{}), make(chan struct{})
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "agent-slow") {
+			close(thinking)
+			<-gate
+		}
+		reply(200, turnJSON)(w, r)
+	})
+	messages := srv.client(t, letta.WithTurnLock()).Agents.Messages
+	var all sync.WaitGroup
+	all.Go(func() { assert.NoError(t, second(messages.Create(t.Context(), "agent-slow", helloParams()))) })
+	<-thinking
+	_, err := messages.Create(t.Context(), streamAgent, helloParams(), letta.WithTimeout(5*time.Second))
+	close(gate)
+	all.Wait()
+	require.NoError(t, err)
+}
+
+// TestRunToolsIsRefusedLater: the return of a tool cannot be sent, and the agent waits for it.
+func TestRunToolsIsRefusedLater(t *testing.T) {
+	t.Parallel()
+	n := 0
+	hc := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if n++; n == 1 {
+			return answer(r, 200, callsJSON("call_1 add {}"))
+		}
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("refused")}
+	})}
+	client, err := letta.NewClient(letta.WithBaseURL("http://localhost:8283"), letta.WithHTTPClient(hc), letta.WithMaxRetries(0))
+	require.NoError(t, err)
+	add := tool(t, "add", func(context.Context, struct{}) (string, error) { return "3", nil })
+	_, err = client.Agents.Messages.RunTools(t.Context(), streamAgent, helloParams(), &letta.ToolRun{Tools: []*letta.FuncTool{add}})
+	require.ErrorContains(t, err, "refused")
+	require.NotErrorIs(t, err, letta.ErrNotSent)
+	_, err = client.Agents.Messages.Create(t.Context(), streamAgent, helloParams())
+	require.ErrorIs(t, err, letta.ErrNotSent, "a turn that begins then was not sent")
+}
+
+// TestTypesOfAgentsMessages: a server cuts pages before it drops types, so it is not asked to.
+func TestTypesOfAgentsMessages(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("after") {
+			reply(200, "[]")(w, r)
+			return
+		}
+		reply(200, `[{"id":"message-1","message_type":"user_message","content":"hi"},{"id":"message-2","message_type":"assistant_message","content":"hi"}]`)(w, r)
+	})
+	client := srv.client(t)
+	types := []letta.MessageType{letta.MessageTypeUserMessage}
+	for _, all := range []iter.Seq2[letta.Message, error]{
+		client.Agents.Messages.ListAll(t.Context(), streamAgent, &letta.AgentMessageListParams{IncludeReturnMessageTypes: types}),
+		client.Groups.Messages.ListAll(t.Context(), "group-1", &letta.GroupMessageListParams{IncludeReturnMessageTypes: types}),
+	} {
+		n := 0
+		for message, err := range all {
+			require.NoError(t, err)
+			require.IsType(t, &letta.UserMessage{}, message)
+			n++
+		}
+		require.Equal(t, 1, n)
+	}
+	for _, r := range srv.seen("GET") {
+		require.NotContains(t, r.Query, "include_return_message_types")
+	}
 }

@@ -107,14 +107,20 @@ func run(only string, write bool) error {
 type variant struct {
 	name    string
 	promise string // that it breaks
-	file    string
-	where   string // the function: f, or T.f for a method
-	changes []change
+	places  []*place
 	tests   []caughtBy
 
 	missed bool
 	said   []string // for each test, how it failed
 	output bytes.Buffer
+}
+
+// place is a function that the variant changes.
+type place struct {
+	variant string // its name
+	file    string
+	where   string // f, or T.f for a method
+	changes []change
 }
 
 // change replaces a text that stands in the function once.
@@ -146,8 +152,9 @@ func parse(text string) (list []*variant, _ error) {
 		v.name = lines[0]
 		var before, after []string
 		done := func() {
-			if before != nil {
-				v.changes = append(v.changes, change{strings.Join(before, "\n"), strings.Join(after, "\n")})
+			if before != nil && v.places != nil {
+				at := v.places[len(v.places)-1]
+				at.changes = append(at.changes, change{strings.Join(before, "\n"), strings.Join(after, "\n")})
 			}
 			before, after = nil, nil
 		}
@@ -157,7 +164,9 @@ func parse(text string) (list []*variant, _ error) {
 			case "breaks":
 				v.promise = value
 			case "in":
-				v.file, v.where, _ = strings.Cut(value, " ")
+				done()
+				file, where, _ := strings.Cut(value, " ")
+				v.places = append(v.places, &place{variant: v.name, file: file, where: where})
 			case "caught":
 				for name := range strings.SplitSeq(strings.TrimPrefix(value, "by "), ", ") {
 					v.tests = append(v.tests, testOf(name))
@@ -178,7 +187,7 @@ func parse(text string) (list []*variant, _ error) {
 		switch {
 		case names[v.name]:
 			return nil, fmt.Errorf("%s: the name comes twice", v.name)
-		case v.promise == "" || v.where == "" || v.changes == nil || len(v.tests) == 0:
+		case v.promise == "" || v.tests == nil || v.places == nil || slices.ContainsFunc(v.places, func(p *place) bool { return p.changes == nil }):
 			return nil, fmt.Errorf("%s: something is missing", v.name)
 		}
 		names[v.name] = true
@@ -204,9 +213,11 @@ func overlayOf(list []*variant, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	byFile := map[string][]*variant{}
+	byFile := map[string][]*place{}
 	for _, v := range list {
-		byFile[v.file] = append(byFile[v.file], v)
+		for _, p := range v.places {
+			byFile[p.file] = append(byFile[p.file], p)
+		}
 	}
 	var all error // of what does not fit
 	replace := map[string]string{}
@@ -215,12 +226,12 @@ func overlayOf(list []*variant, dir string) (string, error) {
 		replace[filepath.Join(here, name)] = to
 		return os.WriteFile(to, content, 0o600)
 	}
-	for file, variants := range byFile {
+	for file, places := range byFile {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			return "", err
 		}
-		pkg, changed, err := breakable(file, source, variants)
+		pkg, changed, err := breakable(file, source, places)
 		all = errors.Join(all, err)
 		if err := add(file, changed); err != nil {
 			return "", err
@@ -242,7 +253,7 @@ func overlayOf(list []*variant, dir string) (string, error) {
 }
 
 // breakable is a source file in which each variant can be chosen when the program starts.
-func breakable(name string, source []byte, list []*variant) (pkg string, changed []byte, _ error) {
+func breakable(name string, source []byte, list []*place) (pkg string, changed []byte, _ error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, name, source, parser.SkipObjectResolution)
 	if err != nil {
@@ -252,34 +263,34 @@ func breakable(name string, source []byte, list []*variant) (pkg string, changed
 	inserted := map[int]string{} // by offset; nothing is replaced, so that line numbers stay
 	var copies strings.Builder
 	var all error
-	for _, v := range list {
-		f := functionOf(file, v.where)
+	for _, p := range list {
+		f := functionOf(file, p.where)
 		if f == nil {
-			all = errors.Join(all, fmt.Errorf("%s: %s has no function %s", v.name, name, v.where))
+			all = errors.Join(all, fmt.Errorf("%s: %s has no function %s", p.variant, name, p.where))
 			continue
 		}
 		body := offset(f.Body.Pos())
 		signature, rest := string(source[offset(f.Pos()):body]), string(source[body:offset(f.End())])
-		for _, c := range v.changes {
+		for _, c := range p.changes {
 			if n := strings.Count(rest, c.old); n != 1 {
-				all = errors.Join(all, fmt.Errorf("%s: %s in %s has %d times, not once: %s", v.name, v.where, name, n, c.old))
+				all = errors.Join(all, fmt.Errorf("%s: %s in %s has %d times, not once: %s", p.variant, p.where, name, n, c.old))
 			}
 			rest = strings.Replace(rest, c.old, c.new, 1)
 		}
-		copied := f.Name.Name + "_" + strings.ReplaceAll(v.name, "-", "_")
+		copied := f.Name.Name + "_" + strings.ReplaceAll(p.variant, "-", "_")
 		at := offset(f.Name.End()) - offset(f.Pos())
 		// A complaint of the compiler names the variant as its file.
-		fmt.Fprintf(&copies, "\n//line %s:1\n%s%s%s%s\n", v.name, signature[:at-len(f.Name.Name)], copied, signature[at:], rest)
+		fmt.Fprintf(&copies, "\n//line %s:1\n%s%s%s%s\n", p.variant, signature[:at-len(f.Name.Name)], copied, signature[at:], rest)
 		call, err := callOf(f, copied)
 		if err != nil {
-			all = errors.Join(all, fmt.Errorf("%s: %w", v.name, err))
+			all = errors.Join(all, fmt.Errorf("%s: %w", p.variant, err))
 		}
 		if f.Type.Results != nil {
 			call = "return " + call
 		} else {
 			call += "; return"
 		}
-		inserted[body+1] += fmt.Sprintf(" if brokenVariant == %q { %s };", v.name, call)
+		inserted[body+1] += fmt.Sprintf(" if brokenVariant == %q { %s };", p.variant, call)
 		for _, field := range f.Type.Params.List {
 			for _, param := range field.Names {
 				if param.Name == "_" {
@@ -497,7 +508,11 @@ it says panic or leak in brackets, that is what the variant does to the program.
 		for _, c := range v.tests {
 			tests = append(tests, c.String())
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s in %s | %s |\n", v.name, v.promise, v.where, v.file, strings.Join(tests, ", "))
+		var where []string
+		for _, p := range v.places {
+			where = append(where, p.where+" in "+p.file)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", v.name, v.promise, strings.Join(where, ", "), strings.Join(tests, ", "))
 	}
 	return b.Bytes()
 }
