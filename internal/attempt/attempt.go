@@ -65,40 +65,46 @@ func (a *Attempt) NothingSent() bool {
 // Send sends r. Whatever happens is in the attempt that it returns.
 func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt {
 	a := &Attempt{}
-	// net/http repeats some requests by itself: those without a body, or that have GetBody, after an HTTP/2 reset or on a
-	// connection that had been idle. It does so without end where a server refuses every HTTP/2 stream. A context that has
-	// ended stops it.
-	var repeats atomic.Int32
-	if !policy.Once {
-		repeats.Store(1)
-	}
-	guarded, cancel := context.WithCancelCause(r.Context())
-	defer func() {
-		if !a.open { // the body of a stream is still to be read; the context of r ends then
-			cancel(nil)
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GetConn:      func(string) { a.traced.Store(true) },
+		WroteHeaders: func() { a.wroteHeaders.Store(true) },
+	})
+	_, own := transport.(*http.Transport)
+	// net/http repeats a request without a body by itself after some HTTP/2 resets, and without end where a server refuses every
+	// stream. A context that has ended stops it.
+	if r.Body == nil {
+		var repeats atomic.Int32
+		switch {
+		case policy.Once:
+		case own:
+			repeats.Store(1)
+		default:
+			repeats.Store(16) // a transport of the caller may send requests of its own with this context, such as for a token
 		}
-	}()
-	ctx := httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{
-		GetConn: func(string) { a.traced.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) {
+		guarded, cancel := context.WithCancelCause(ctx)
+		defer func() {
+			if !a.open { // the body of a stream is still to be read; the context of r ends then
+				cancel(nil)
+			}
+		}()
+		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
 			if a.wroteHeaders.Load() && repeats.Add(-1) < 0 {
 				cancel(errRepeated)
 			}
-		},
-		WroteHeaders: func() { a.wroteHeaders.Store(true) },
-	})
+		}})
+	}
 	r = r.WithContext(ctx)
 	if policy.Once {
 		r.GetBody = nil
 	}
-	if _, own := transport.(*http.Transport); !own && r.Body != nil {
+	if !own && r.Body != nil {
 		a.body = &trackedBody{ReadCloser: r.Body}
 		r.Body = a.body
 	}
 	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
 	case a.Err != nil:
-		if context.Cause(guarded) == errRepeated { //nolint:errorlint // it is the very one
+		if context.Cause(ctx) == errRepeated { //nolint:errorlint // it is the very one
 			a.Err = errRepeated // not the end of a context: the caller's goes on
 		}
 		a.Response = nil
