@@ -240,7 +240,7 @@ func (w *world) newAgent(in object) *agent {
 	}
 	names := w.giveTools(a, in, kind)
 	w.missingRelations(in)
-	w.setBlocks(a, blockIDs)
+	a.setLinks("block", w.joined(nil, blockIDs))
 	a.setSecrets(secretsOf(in))
 
 	rules := slices.Clone(get[[]any](in, "tool_rules"))
@@ -274,9 +274,7 @@ func (w *world) newAgent(in object) *agent {
 	w.firstMessages(a, in, kind)
 	w.agents.put(a)
 	w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
-	for _, id := range texts(in, "identity_ids") {
-		a.link("identity", id)
-	}
+	a.setLinks("identity", texts(in, "identity_ids"))
 	if flag(in, "enable_sleeptime") && kind != "voice_convo_agent" {
 		w.sleeptime(a)
 	}
@@ -300,13 +298,12 @@ func completed(rules []any) []any {
 		"constrain_child_tools": "child_arg_nodes", "run_first": "args", "conditional": "default_child child_output_mapping", "max_count_per_step": "",
 	}
 	for i, v := range rules {
-		kind := text(v.(object), "type")
-		o := nulls("prompt_template " + more[kind])
-		if kind == "conditional" {
-			o["require_output_mapping"] = false
+		rule := v.(object)
+		rules[i] = nulls("prompt_template " + more[text(rule, "type")])
+		if rule["type"] == "conditional" {
+			rules[i].(object)["require_output_mapping"] = false
 		}
-		maps.Copy(o, v.(object))
-		rules[i] = o
+		maps.Copy(rules[i].(object), rule)
 	}
 	return rules
 }

@@ -159,22 +159,19 @@ func (w *world) sameLabel(ids []string, b *row) bool {
 	return slices.ContainsFunc(ids, func(id string) bool { return w.blocks.get(id).fields["label"] == b.fields["label"] })
 }
 
-func (w *world) setBlocks(a *agent, ids []string) {
-	for _, id := range ids {
-		if b := w.blocks.get(id); b != nil && !w.sameLabel(a.links["block"], b) {
-			a.link("block", id)
+// joined adds blocks to those of an agent. One that does not exist, or whose label is taken, is lost.
+func (w *world) joined(rows, more []string) []string {
+	for _, id := range more {
+		if b := w.blocks.get(id); b != nil && !w.sameLabel(rows, b) {
+			rows = append(rows, id)
 		}
 	}
+	return rows
 }
 
 // replaceBlocks inserts before it deletes, as the real server does: a new block is lost to an old one of the same label, even to one that goes.
 func (w *world) replaceBlocks(a *agent, want []string) {
-	rows := slices.Clone(a.links["block"])
-	for _, id := range want {
-		if !w.sameLabel(rows, w.blocks.get(id)) {
-			rows = append(rows, id)
-		}
-	}
+	rows := w.joined(slices.Clone(a.links["block"]), want)
 	a.setLinks("block", slices.DeleteFunc(rows, func(id string) bool { return !slices.Contains(want, id) }))
 }
 

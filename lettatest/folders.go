@@ -120,7 +120,6 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	if up.size == 0 {
 		with(f.fields, "processing_status", "error", "error_message", "No text extracted from file", "total_chunks", 0, "chunks_embedded", 0)
 	}
-	f.links = map[string][]string{"sha256": {up.digest}}
 	w.files.put(&f)
 	p := passages.fresh(w, object{"source_id": folder.id, "file_id": f.id, "file_name": f.fields["file_name"], "text": strings.TrimSuffix(content, "\n")})
 	p.fields["embedding"], p.fields["embedding_config"] = vector(content), folder.fields["embedding_config"]

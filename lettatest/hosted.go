@@ -93,10 +93,8 @@ func createTemplate(w *world, c *call) answer {
 func withTemplate(f func(*world, *row, *call) answer) func(*world, *call) answer {
 	return func(w *world, c *call) answer {
 		name, _, _ := strings.Cut(c.id, ":")
-		for _, t := range w.templates.rows {
-			if t.fields["name"] == name {
-				return f(w, t, c)
-			}
+		if t := first(whose(&w.templates, "name", name)); t != nil {
+			return f(w, t, c)
 		}
 		return fail(http.StatusNotFound, "Template not found")
 	}

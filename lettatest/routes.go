@@ -115,7 +115,7 @@ func (w *world) find(method, path string) (rt *route, c *call, allow string) {
 
 // dispatch is the way of a request to its operation: password, path, user, checks.
 func (w *world) dispatch(r *http.Request, body *payload) (out answer) {
-	if a, bad := refused(func() { out = w.decide(r, body) }); bad {
+	if a, bad := refused[answer](func() { out = w.decide(r, body) }); bad {
 		return a
 	}
 	return out

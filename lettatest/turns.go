@@ -33,18 +33,7 @@ func (t *turn) play(ctx context.Context) {
 	defer close(t.done)
 	defer t.run.stop()
 	var stop string
-	var bad *failure
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				var failed bool
-				if bad, failed = r.(*failure); !failed {
-					panic(r)
-				}
-			}
-		}()
-		stop = t.loop(ctx)
-	}()
+	bad, _ := refused[*failure](func() { stop = t.loop(ctx) })
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	if t.w.locks[t.lock] == t.run {
