@@ -101,7 +101,7 @@ func withTemplate(f func(*world, *row, *call) answer) func(*world, *call) answer
 }
 
 func agentOfTemplate(w *world, t *row, c *call) answer {
-	in := object{"model": w.models[0]["handle"], "tags": c.in["tags"], "identity_ids": c.in["identity_ids"]}
+	in := object{"model": w.models.rows[0].id, "tags": c.in["tags"], "identity_ids": c.in["identity_ids"]}
 	if name := text(c.in, "agent_name"); name != "" {
 		in["name"] = name
 	}

@@ -36,9 +36,9 @@ type route struct {
 var operations = sync.OnceValue(func() []*route {
 	var out []*route
 	for _, r := range slices.Concat(
-		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
+		[]route{{op: "health", handle: always(ok(object{"version": version, "status": "ok"}))}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
 		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, passageRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes,
-		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
+		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, []route{{op: "tags.list", handle: listTags}}, hostedRoutes,
 	) {
 		out = append(out, r.resolve())
 	}

@@ -97,13 +97,7 @@ func describe(r *row) {
 
 // writeTool is create and upsert alike: a tool of the same name is updated.
 func writeTool(w *world, c *call) answer {
-	r := tools.fresh(w, c.in)
-	if c.in["args_json_schema"] == nil {
-		r.fields["args_json_schema"] = object{}
-	}
-	if c.in["source_type"] == nil {
-		r.fields["source_type"] = "json"
-	}
+	r := tools.fresh(w, with(c.in, "args_json_schema", or(c.in["args_json_schema"], object{}), "source_type", or(c.in["source_type"], "json")))
 	describe(r)
 	sum := sha256.Sum256([]byte(text(r.fields, "source_code")))
 	r.fields["metadata_"] = object{"tool_hash": hex.EncodeToString(sum[:])}

@@ -329,7 +329,7 @@ func (t *turn) llm(a *agent) object {
 	if t.conversation != nil {
 		model = cmp.Or(model, text(t.conversation.fields, "model"))
 	}
-	if withHandle(t.w.models, model) != nil {
+	if t.w.models.get(model) != nil {
 		return t.w.modelFor(model)
 	}
 	return get[object](a.fields, "llm_config")
