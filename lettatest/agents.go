@@ -330,10 +330,8 @@ func (w *world) firstMessages(a *agent, in object, kind string) {
 }
 
 func secretsOf(in object) object {
-	if v := get[object](in, "secrets"); v != nil {
-		return v
-	}
-	return get[object](in, "tool_exec_environment_variables")
+	values, _ := or(in["secrets"], in["tool_exec_environment_variables"]).(object)
+	return values
 }
 
 func (a *agent) setSecrets(values object) {
@@ -353,14 +351,8 @@ func (w *world) missingRelations(in object) {
 }
 
 func updateAgent(w *world, c *call) answer {
-	a, in := w.agents.get(c.id), c.in
 	c.precheck()
-	if a == nil {
-		if in["model"] != nil {
-			w.modelFor(text(in, "model"))
-		}
-		return notFound("Agent", c.id)
-	}
+	a, in := w.agents.must(c.id, notFound("Agent", c.id)), c.in
 	llm, embedding := w.llmFor(in, get[object](a.fields, "llm_config")), w.embeddingOf(in)
 	w.missingRelations(in)
 	for _, id := range texts(in, "block_ids") {

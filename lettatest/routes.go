@@ -202,12 +202,12 @@ var bounds = map[string]func(*call){
 }
 
 func labelAndName(c *call) {
-	for name, rule := range map[string]struct {
-		max     int
-		pattern string
-	}{"label": {50, `^[a-zA-Z0-9_/-]+$`}, "name": {100, `^[a-zA-Z0-9 _-]+$`}} {
+	for name, rule := range map[string]func(string){
+		"label": func(v string) { c.errs.Text("label", v, 50, `^[a-zA-Z0-9_/-]+$`) },
+		"name":  func(v string) { c.errs.Text("name", v, 100, `^[a-zA-Z0-9 _-]+$`) },
+	} {
 		if v, ok := c.q[name].(string); ok {
-			c.errs.Text(name, v, rule.max, rule.pattern)
+			rule(v)
 		}
 	}
 }

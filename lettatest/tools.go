@@ -80,11 +80,8 @@ func describe(r *row) {
 		return
 	case schema == nil:
 		f, parsed := python.Parse(source)
-		if !parsed {
-			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
-		}
-		if f.Doc == "" {
-			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f.Name)
+		if !parsed || f.Doc == "" {
+			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code, or missing docstring")
 		}
 		schema = f.Schema()
 		r.fields["json_schema"] = schema
