@@ -85,7 +85,7 @@ func withAgent(f func(*world, *call, *agent) answer) handler {
 // An include says which relations an answer shows.
 type include map[string]bool
 
-func everything() include {
+func including(relations []string) include {
 	in := include{}
 	for _, r := range relations {
 		in[r] = true
@@ -93,22 +93,21 @@ func everything() include {
 	return in
 }
 
+func everything() include { return including(relations) }
+
 // included works out the relations of an answer. A legacy client that asks for none gets all of them.
 func (c *call) included() include {
-	in := include{}
+	names := texts(c.q, "include")
 	switch {
 	case c.q["include"] != nil:
-		for _, r := range texts(c.q, "include") {
-			in[r] = true
-		}
 	case c.q["include_relationships"] != nil:
 		for _, r := range texts(c.q, "include_relationships") {
-			in[legacyRelations[r]] = true
+			names = append(names, legacyRelations[r])
 		}
 	case !c.modern():
 		return everything()
 	}
-	return in
+	return including(names)
 }
 
 // state is the JSON form of an agent.
@@ -160,10 +159,8 @@ func (w *world) state(a *agent, in include) object {
 	}
 	o["tool_exec_environment_variables"] = o["secrets"]
 	if in["agent.managed_group"] {
-		for _, g := range w.groups.rows {
-			if g.fields["manager_agent_id"] == a.id {
-				o["managed_group"], o["multi_agent_group"] = g.shown(), g.shown()
-			}
+		for _, g := range whose(&w.groups, "manager_agent_id", a.id) {
+			o["managed_group"], o["multi_agent_group"] = g.shown(), g.shown()
 		}
 	}
 	if in["agent.pending_approval"] {
@@ -311,7 +308,11 @@ func completed(rules []any) []any {
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
 func (w *world) firstMessages(a *agent, in object, kind string) {
 	add := func(role, text string) {
-		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text, returns: []toolReturn{{text: text}}})
+		m := &message{otid: uuid(), role: role, text: text}
+		if role == "tool" {
+			m.returns = []toolReturn{{text: text}}
+		}
+		w.keep(a, &a.thread, m)
 	}
 	add("system", w.compile(a, &a.thread, w.now()))
 	switch {
@@ -400,9 +401,7 @@ func deleteAgent(w *world, c *call) answer {
 	a := w.agents.must(c.id, notFound("Agent", c.id))
 	w.forget(a)
 	w.agents.drop(a.id) // its blocks stay
-	for _, g := range w.groups.where(func(g *row) bool { return g.fields["manager_agent_id"] == a.id }) {
-		w.groups.drop(g.id)
-	}
+	groups.dropWhere(w, "manager_agent_id", a.id)
 	return ok(object{"message": "Agent id=" + c.id + " successfully deleted"})
 }
 
@@ -445,11 +444,8 @@ func (w *world) showAgents(rows []*agent, q object, l listing, in include) answe
 // linkedAgents lists the agents that have a row of a kind, with the relations of the query. Unlike elsewhere a legacy client gets none unasked.
 func linkedAgents(kind string) handler {
 	return func(w *world, c *call) answer {
-		in := include{}
-		for _, r := range texts(c.q, "include") {
-			in[r] = true
-		}
-		return w.showAgents(w.agents.where(func(a *agent) bool { return a.linked(kind, c.id) }), c.q, listing{}, in)
+		rows := w.agents.where(func(a *agent) bool { return a.linked(kind, c.id) })
+		return w.showAgents(rows, c.q, listing{}, including(texts(c.q, "include")))
 	}
 }
 

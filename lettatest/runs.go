@@ -227,11 +227,7 @@ func (w *world) cancel(r *run) {
 	}
 	with(r.fields, "status", "cancelled", "stop_reason", "cancelled")
 	r.completed = w.now()
-	for key, holder := range w.locks {
-		if holder == r {
-			delete(w.locks, key)
-		}
-	}
+	maps.DeleteFunc(w.locks, func(_ string, holder *run) bool { return holder == r })
 	a := w.agents.get(text(r.fields, "agent_id"))
 	if a == nil {
 		return
