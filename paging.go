@@ -62,6 +62,19 @@ func walk[T, P any](operation string, params *P, page func(*P) ([]T, error), at 
 	}
 }
 
+// flagged is pages, for a list whose pages say themselves whether another follows.
+func flagged[T, P any](operation string, params *P, page func(*P) (rows []T, more bool, err error), at func(*P, T) string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		more := true // of this walk: a sequence may be walked again
+		walk(operation, params, func(p *P) (rows []T, err error) {
+			if more {
+				rows, more, err = page(p)
+			}
+			return rows, err
+		}, at, false)(yield)
+	}
+}
+
 // whole lists what Letta 0.16.8 cannot page: it orders the list by one thing and compares the cursor with another, so that
 // pages repeat rows and skip others. It asks for a page that holds everything, a larger one when it is full. A server that
 // cuts a page shorter than asked for is followed by its cursor, and then has to prove that nothing is missing.

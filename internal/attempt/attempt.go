@@ -19,7 +19,7 @@ import (
 // Policy says how to send a request and how much of the answer to read.
 type Policy struct {
 	// Once is for a request that must not arrive twice: neither net/http nor a transport of the caller can send its body
-	// again.
+	// again. Without it, net/http may repeat the request once.
 	Once bool
 	// Stream leaves the body of a 2xx answer to the caller.
 	Stream bool
@@ -31,7 +31,7 @@ type Policy struct {
 // ErrTooLarge is a body beyond Policy.Limit.
 var ErrTooLarge = errors.New("the answer is larger than")
 
-var errRepeated = errors.New("the transport was about to send the request again")
+var errRepeated = errors.New("no answer came, and the transport was about to send the request once more")
 
 // Attempt is one request and what became of it.
 type Attempt struct {
@@ -65,24 +65,28 @@ func (a *Attempt) NothingSent() bool {
 // Send sends r. Whatever happens is in the attempt that it returns.
 func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt {
 	a := &Attempt{}
-	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GetConn:      func(string) { a.traced.Store(true) },
-		WroteHeaders: func() { a.wroteHeaders.Store(true) },
-	})
-	if policy.Once && r.Body == nil {
-		// Without a body net/http believes that it may send an HTTP/2 request again. A context that has ended stops it.
-		guarded, cancel := context.WithCancelCause(ctx)
-		defer func() {
-			if !a.open { // the body of a stream is still to be read; the context of r ends then
-				cancel(nil)
-			}
-		}()
-		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			if a.wroteHeaders.Load() {
+	// net/http repeats some requests by itself: those without a body, or that have GetBody, after an HTTP/2 reset or on a
+	// connection that had been idle. It does so without end where a server refuses every HTTP/2 stream. A context that has
+	// ended stops it.
+	var repeats atomic.Int32
+	if !policy.Once {
+		repeats.Store(1)
+	}
+	guarded, cancel := context.WithCancelCause(r.Context())
+	defer func() {
+		if !a.open { // the body of a stream is still to be read; the context of r ends then
+			cancel(nil)
+		}
+	}()
+	ctx := httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{
+		GetConn: func(string) { a.traced.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) {
+			if a.wroteHeaders.Load() && repeats.Add(-1) < 0 {
 				cancel(errRepeated)
 			}
-		}})
-	}
+		},
+		WroteHeaders: func() { a.wroteHeaders.Store(true) },
+	})
 	r = r.WithContext(ctx)
 	if policy.Once {
 		r.GetBody = nil
@@ -94,6 +98,9 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
 	case a.Err != nil:
+		if context.Cause(guarded) == errRepeated { //nolint:errorlint // it is the very one
+			a.Err = errRepeated // not the end of a context: the caller's goes on
+		}
 		a.Response = nil
 		return a
 	case a.Response == nil:
