@@ -666,7 +666,7 @@ func TestLockIsLostInBetween(t *testing.T) {
 	var l lease
 	l.held, l.lose = context.WithCancelCause(t.Context())
 	server, users := setUp(t, peruser.Options{Create: newAgent, Locker: &l})
-	server.Fail(lettatest.Fault{Method: "GET", Path: "/v1/agents/", Skip: 1, Delay: time.Minute, Times: 1})
+	server.Fail(lettatest.Fault{Method: "GET", Path: "/v1/agents/", Skip: 1, Delay: 5 * time.Second, Times: 1})
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		_, err := users.Agent(t.Context(), "user_1")
