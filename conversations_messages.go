@@ -86,7 +86,7 @@ func (s *ConversationMessageService) Compact(ctx context.Context, id Conversatio
 		return nil, err
 	}
 	r := request{op: Operation{"conversations.messages.compact", http.MethodPost, "/v1/conversations/{conversation_id}/compact"}, ids: []any{id}, body: &p, turn: true}
-	return locked[*CompactionResponse](ctx, s.core, thread{inConversation: true, conversation: id, agent: p.AgentID}.key(), r, opts)
+	return thread{core: s.core, inConversation: true, conversation: id, agent: p.AgentID}.compact(ctx, r, opts)
 }
 
 // ConversationMessageCreateParams are what to send in a conversation, and how to answer.
