@@ -31,8 +31,8 @@ type turnReader struct {
 	leave   context.CancelCauseFunc
 	unwatch func() bool // of the caller's context
 	ended   atomic.Pointer[ending]
-	settled sync.Once
 
+	settling  atomic.Bool
 	cancelled bool // the run, by settle
 
 	reading sync.Mutex // held by the one who reads: the loop, or later the one who sees the turn off
@@ -140,6 +140,9 @@ func (t *turnReader) warningsOf(how end) []*StreamError {
 
 // next returns the next frame to join, or how the stream ended.
 func (t *turnReader) next() (frame, *ending) {
+	if t.caller.Err() != nil { // nothing may come for long that would wake the loop
+		return frame{}, t.end(endContext, t.fails(contextError(t.caller)))
+	}
 	if e := t.ended.Load(); e != nil { // the one who sees the turn off may read for a minute
 		return frame{}, e
 	}

@@ -54,44 +54,39 @@ func (l *lifetime) after(ctx context.Context, timeout time.Duration) (context.Co
 	return ctx, func() { unwatch(); cancel() }
 }
 
-// settle does what follows from the ending, once. Others who call it wait for the first.
+// settle does what follows from the ending, once. Whoever has left a turn that is cancelled waits for its end.
 func (t *turnReader) settle() {
-	t.settled.Do(func() {
+	if !t.settling.Swap(true) {
 		if t.unwatch != nil {
 			t.unwatch()
 		}
 		if t.ended.Load().byServer() || t.over.Load() || t.cancel == nil && t.unlock == nil {
 			t.letGo()
-			return
+		} else {
+			go func() { // the lock may have to be held for longer than the caller can wait
+				defer t.letGo()
+				t.core.guarded(t.caller, t.operation, t.seeOff)
+			}()
 		}
-		if t.cancel != nil {
-			t.core.guarded(t.caller, t.operation, t.cancelRun)
-		}
-		left := make(chan struct{})
-		go func() { // the lock may have to be held for longer than the caller can wait
-			defer close(left)
-			defer t.letGo()
-			t.core.guarded(t.caller, t.operation, t.seeOff)
-		}()
-		if t.cancel == nil {
-			return
-		}
-		timer := time.NewTimer(t.patience)
-		defer timer.Stop()
-		select {
-		case <-left:
-		case <-timer.C:
-		}
-	})
+	}
+	if t.cancel == nil {
+		return
+	}
+	timer := time.NewTimer(t.patience)
+	defer timer.Stop()
+	select {
+	case <-t.ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // letGo ends what the stream holds: its connection, and the lock.
 func (t *turnReader) letGo() {
 	t.disconnect()
-	t.stop(nil)
 	if t.unlock != nil {
 		t.unlock()
 	}
+	t.stop(nil)
 }
 
 // disconnect closes the connection, which wakes whoever reads. A transport sees the end of the stream as that of its request.
@@ -135,6 +130,9 @@ func (t *turnReader) seeOff() {
 	}
 	ctx, stop := t.core.life.after(t.caller, limit)
 	defer stop()
+	if t.cancel != nil {
+		t.core.guarded(t.caller, t.operation, t.cancelRun)
+	}
 	if t.cancel != nil || t.runID() == "" {
 		t.readOn(ctx)
 	}
@@ -151,7 +149,9 @@ func (t *turnReader) readOn(ctx context.Context) {
 	t.reading.Lock() // the loop wakes with the next frame
 	defer t.reading.Unlock()
 	for t.cancel != nil || t.runID() == "" {
-		t.cancelRun() // it may have been named meanwhile
+		if t.cancel != nil {
+			t.cancelRun() // it may have been named meanwhile
+		}
 		event, err := t.conn.events.Next()
 		if err != nil || isDone(event.Data) {
 			return
