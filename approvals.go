@@ -187,7 +187,7 @@ func (t thread) answered(ctx context.Context, method string, answer answering, p
 // calls of an agent whose run is cancelled, without asking the model. In a conversation it does not: there they are
 // denied in a turn.
 func (t thread) withdraw(ctx context.Context, runs []RunID, cfg *settings) {
-	ctx, stop := t.core.life.after(ctx, turnEndTimeout)
+	ctx, stop := after(ctx, t.core.life.now(), turnEndTimeout)
 	defer stop()
 	cfg = cfg.followUp()
 	cfg.cancelOnDone, cfg.turnLock = false, false

@@ -25,6 +25,7 @@ type turnReader struct {
 	patience  time.Duration                                     // of the one who leaves, for a cancelled turn to end
 
 	caller  context.Context
+	life    context.Context // of the client when the turn began
 	ctx     context.Context // of every connection; outlives the caller's, to see a cancelled turn end
 	stop    context.CancelCauseFunc
 	left    context.Context // ends with the first ending
@@ -63,7 +64,7 @@ func (t *turnReader) start(ctx context.Context, r request) error {
 	case ctx.Err() != nil:
 		return notSent(t.subject, contextError(ctx))
 	}
-	t.caller = ctx
+	t.caller, t.life = ctx, t.core.life.now()
 	t.ctx, t.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	t.left, t.leave = context.WithCancelCause(t.ctx)
 	var sent atomic.Bool

@@ -30,7 +30,16 @@ type lifetime struct {
 	end context.CancelFunc
 }
 
-// close ends what goes on now. What begins later has a new life.
+// now is a context that ends with the next Close. A turn takes it when it begins, so that nothing of it goes on after Close.
+func (l *lifetime) now() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end == nil {
+		l.ctx, l.end = context.WithCancel(context.Background())
+	}
+	return l.ctx
+}
+
 func (l *lifetime) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,15 +49,9 @@ func (l *lifetime) close() {
 	l.ctx, l.end = nil, nil
 }
 
-// after gives a context for what follows a call whose own has ended, or may end: with the same values, bounded by a timeout
-// and by Close.
-func (l *lifetime) after(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	l.mu.Lock()
-	if l.end == nil {
-		l.ctx, l.end = context.WithCancel(context.Background())
-	}
-	life := l.ctx
-	l.mu.Unlock()
+// after gives a context for what follows a call whose own has ended, or may end: with the same values, bounded by a lifetime
+// and a timeout.
+func after(ctx, life context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	unwatch := context.AfterFunc(life, cancel)
 	return ctx, func() { unwatch(); cancel() }
@@ -117,7 +120,7 @@ func (t *turnReader) cancelRun() {
 		return
 	}
 	t.cancelled = true
-	ctx, stop := t.core.life.after(t.caller, settleTimeout)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(t.caller), settleTimeout)
 	defer stop()
 	t.cancel(ctx, run, t.cfg.followUp())
 }
@@ -128,7 +131,7 @@ func (t *turnReader) seeOff() {
 	if t.unlock != nil {
 		limit = turnEndTimeout
 	}
-	ctx, stop := t.core.life.after(t.caller, limit)
+	ctx, stop := after(t.caller, t.life, limit)
 	defer stop()
 	if t.cancel != nil {
 		t.core.guarded(t.caller, t.operation, t.cancelRun)

@@ -80,18 +80,19 @@ func (t thread) create(ctx context.Context, params *AgentMessageCreateParams, op
 
 // createUnder is create under a lock, nil if there is none.
 func (t thread) createUnder(ctx context.Context, lock *turnLock, r request, cfg *settings) (*Turn, error) {
+	life := t.core.life.now()
 	turn, err := do[*Turn](ctx, t.core, r, []RequestOption{cfg})
-	t.seeOff(ctx, lock, r, cfg, err)
+	t.seeOff(ctx, life, lock, r, cfg, err)
 	return turn, err
 }
 
 // seeOff holds the lock of a turn whose answer was lost, and which may go on at the server, until no turn of the thread does.
-func (t thread) seeOff(ctx context.Context, lock *turnLock, r request, cfg *settings, err error) {
+func (t thread) seeOff(ctx, life context.Context, lock *turnLock, r request, cfg *settings, err error) {
 	if lock == nil || !answerLost(err) {
 		return
 	}
 	release, cfg := lock.hold(), cfg.followUp()
-	ctx, stop := t.core.life.after(ctx, turnEndTimeout)
+	ctx, stop := after(ctx, life, turnEndTimeout)
 	go func() {
 		defer release()
 		defer stop()
@@ -216,7 +217,7 @@ func (t thread) streamUnder(ctx context.Context, lock *turnLock, r request, back
 	reader.resumable, reader.unlock, reader.patience = background, lock.hold(), patience
 	stream, err := reader.open(ctx, r)
 	if reader.conn == nil { // or else the reader sees to it
-		t.seeOff(ctx, lock, r, cfg, err)
+		t.seeOff(ctx, reader.life, lock, r, cfg, err)
 	}
 	return stream, err
 }

@@ -84,14 +84,14 @@ func TestTurnLockOfAStreamThatIsNotRead(t *testing.T) {
 	t.Parallel()
 	_, client, id := talk(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := client.Agents.Messages.Stream(ctx, id, slow(false), letta.WithTurnLock())
+	_, err := client.Agents.Messages.Stream(ctx, id, slow(false), letta.WithTurnLock(), letta.WithCancelOnDone())
 	require.NoError(t, err)
 	waiting, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	_, err = client.Agents.Messages.Create(waiting, id, helloParams(), letta.WithTurnLock())
 	require.ErrorIs(t, err, letta.ErrNotSent)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	cancel() // lets go of the lock
+	cancel() // lets go of the lock, when the server has obeyed
 	_, err = client.Agents.Messages.Create(t.Context(), id, helloParams(), letta.WithTurnLock())
 	require.NoError(t, err)
 }
