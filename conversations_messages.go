@@ -58,7 +58,13 @@ func (s *ConversationMessageService) ListAll(ctx context.Context, id Conversatio
 	types := p.IncludeReturnMessageTypes
 	p.IncludeReturnMessageTypes = nil
 	return ofTypes(types, history("conversations.messages.list_all", &p, (*ConversationMessageListParams).cursors, oldestFirst(id),
-		func(p *ConversationMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) }))
+		func(p *ConversationMessageListParams) ([]Message, error) {
+			rows, err := s.List(ctx, id, p, opts...)
+			if p.Order == OrderDesc && !ascending(rows, oldestFirst(id)) {
+				turnParts(rows)
+			}
+			return rows, err
+		}))
 }
 
 func (p *ConversationMessageListParams) cursors() (order *Order, after, before *MessageID) {

@@ -4,7 +4,8 @@ import "sync/atomic"
 
 // NewMessageStream makes a stream of a turn that you have: for a test of code that calls the client through an interface of
 // yours. Messages yields the messages of the turn, or pieces of them, and then err, if it is not nil. Result has the
-// pieces joined.
+// pieces joined. RunID is the last of RunIDs. LastSeq is 0, as of a turn that is not in the background: there is no server to
+// resume at.
 func NewMessageStream(turn *Turn, err error) *MessageStream {
 	s := &MessageStream{source: newMemory(turn, err)}
 	for _, id := range copyOf(turn).RunIDs {
