@@ -82,6 +82,7 @@ type core struct {
 	ensureTags keyed.Locks[string]
 	agentEdits keyed.Locks[AgentID]
 	turns      keyed.Locks[string]
+	life       lifetime
 }
 
 // NewClient makes a client. It sends nothing. Without options it talks to Letta Cloud with the key in LETTA_API_KEY, or to
@@ -173,9 +174,10 @@ func defaultTransport() http.RoundTripper {
 	return transport
 }
 
-// Close lets go of the idle connections of the client, which can be used again afterwards. The http.Client of
-// WithHTTPClient is left alone.
+// Close lets go of the idle connections of the client, which can be used again afterwards, and of the locks that are held
+// for turns that nobody reads any more; see WithTurnLock. The http.Client of WithHTTPClient is left alone.
 func (c *Client) Close() {
+	c.core.life.close()
 	if c.core.ownHTTP {
 		c.core.http.CloseIdleConnections()
 	}
