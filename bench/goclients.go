@@ -84,53 +84,70 @@ func lettaCall(base, work string) (callFunc, error) {
 }
 
 // bare is a program without a client library, written for speed: the connections are kept, the body is read whole, and
-// decoded into structs with the fields of ours but without a line of ours. Unions stay raw.
+// decoded into structs with the fields of ours but without a line of ours.
 type bare struct {
 	base      string
 	http      *http.Client
 	marshal   func(any) ([]byte, error)
 	unmarshal func([]byte, any) error
-	agent     reflect.Type
-	agents    reflect.Type
+	floor     bool         // nothing is decoded
+	agent     reflect.Type // set by like
 }
 
 func newBare(base, kind string) *bare {
-	transport := &http.Transport{MaxIdleConnsPerHost: 100}
-	agent := plain(reflect.TypeFor[letta.AgentState]())
-	b := &bare{base: base, http: &http.Client{Transport: transport}, agent: agent, agents: reflect.SliceOf(reflect.PointerTo(agent))}
-	if kind == standard {
-		b.marshal, b.unmarshal = json.Marshal, json.Unmarshal
-		return b
+	b := &bare{
+		base: base, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
+		marshal: json.Marshal, unmarshal: json.Unmarshal, floor: kind == undecoded,
 	}
-	b.marshal = func(v any) ([]byte, error) { return gojson.Marshal(v) }
-	// As ours: what a server sends is not refused for a name that comes twice or an odd character.
-	lax := gojson.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	b.unmarshal = func(data []byte, v any) error { return gojson.Unmarshal(data, v, lax) }
+	if kind == sameEngine {
+		b.marshal = func(v any) ([]byte, error) { return gojson.Marshal(v) }
+		// As ours: what a server sends is not refused for a name that comes twice or an odd character.
+		lax := gojson.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		b.unmarshal = func(data []byte, v any) error { return gojson.Unmarshal(data, v, lax) }
+	}
 	return b
 }
 
-// plain is a type with the fields of t and no methods.
-func plain(t reflect.Type) reflect.Type {
+// like makes the struct for agents after one that our client has decoded.
+func (b *bare) like(agent *letta.AgentState) { b.agent = plain(reflect.ValueOf(agent).Elem()) }
+
+// plain is a type with the fields of v and no methods. A union is the struct of the variant that v has, so that the program
+// gets what ours gets; one that v lacks is raw JSON.
+func plain(v reflect.Value) reflect.Type {
+	t := v.Type()
 	switch {
 	case strings.HasPrefix(t.Name(), "Opt["):
-		inner, _ := t.FieldByName("value")
-		return reflect.PointerTo(plain(inner.Type))
+		return reflect.PointerTo(plain(v.FieldByName("value")))
+	case strings.HasPrefix(t.Name(), "Kind["):
+		return reflect.TypeFor[string]()
 	case t == reflect.TypeFor[json.RawMessage](), t == reflect.TypeFor[time.Time](), t == reflect.TypeFor[any]():
 		return t
-	case t.Kind() == reflect.Interface:
-		return reflect.TypeFor[json.RawMessage]()
-	case t.Kind() == reflect.Pointer:
-		return reflect.PointerTo(plain(t.Elem()))
-	case t.Kind() == reflect.Slice:
-		return reflect.SliceOf(plain(t.Elem()))
-	case t.Kind() == reflect.Struct:
+	}
+	inner := func(none bool, some func() reflect.Value) reflect.Type {
+		if none {
+			return plain(reflect.Zero(t.Elem()))
+		}
+		return plain(some())
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		if v.IsNil() {
+			return reflect.TypeFor[json.RawMessage]()
+		}
+		return plain(v.Elem())
+	case reflect.Pointer:
+		return reflect.PointerTo(inner(v.IsNil(), v.Elem))
+	case reflect.Slice:
+		return reflect.SliceOf(inner(v.Len() == 0, func() reflect.Value { return v.Index(0) }))
+	case reflect.Struct:
 		var fields []reflect.StructField
-		for f := range t.Fields() {
-			fields = append(fields, reflect.StructField{Name: f.Name, Tag: f.Tag, Type: plain(f.Type)})
+		for f, value := range v.Fields() {
+			fields = append(fields, reflect.StructField{Name: f.Name, Tag: f.Tag, Type: plain(value)})
 		}
 		return reflect.StructOf(fields)
+	default:
+		return t
 	}
-	return t
 }
 
 func (b *bare) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
@@ -163,7 +180,7 @@ func (b *bare) call(ctx context.Context, method, path string, body, out any) err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	if err != nil {
+	if err != nil || b.floor {
 		return err
 	}
 	return b.unmarshal(data, out)
@@ -187,8 +204,8 @@ type flatMessage struct {
 }
 
 func (b *bare) stream(ctx context.Context, agent string) (int, error) {
-	resp, err := b.send(ctx, http.MethodPost, "/v1/agents/"+agent+"/messages/stream", map[string]any{
-		"messages": []map[string]any{{"role": "user", "content": "hello"}}, "stream_tokens": true,
+	resp, err := b.send(ctx, http.MethodPost, "/v1/agents/"+agent+"/messages", map[string]any{
+		"messages": []map[string]any{{"role": "user", "content": "hello"}}, "streaming": true, "stream_tokens": true,
 	})
 	if err != nil {
 		return 0, err
@@ -198,7 +215,7 @@ func (b *bare) stream(ctx context.Context, agent string) (int, error) {
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
-		if !ok || string(data) == "[DONE]" {
+		if !ok || b.floor || string(data) == "[DONE]" {
 			continue
 		}
 		m := new(flatMessage)
@@ -213,13 +230,25 @@ func (b *bare) stream(ctx context.Context, agent string) (int, error) {
 // bareCall is a call of a program without a client library.
 func bareCall(base, kind, work string) (callFunc, error) {
 	b := newBare(base, kind)
+	client, err := letta.NewClient(letta.WithBaseURL(base), letta.WithAPIKey("sk-test"))
+	if err != nil {
+		return nil, err
+	}
+	agent, err := client.Agents.Retrieve(context.Background(), agentBurst, nil)
+	if work == "create" {
+		agent, err = client.Agents.Create(context.Background(), agentParams())
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.like(agent)
 	create := map[string]any{ // what our params come to
 		"name": "user_1", "model": "openai-proxy/gpt-4o-mini", "embedding": "openai/text-embedding-3-small", "tags": []string{"user_1", "plan:pro"},
 		"memory_blocks": []map[string]string{{"label": "human", "value": "Likes tea."}, {"label": "persona", "value": "Terse."}},
 	}
 	list := func(tag string) callFunc {
 		return func(ctx context.Context) (int, error) {
-			agents := reflect.New(b.agents)
+			agents := reflect.New(reflect.SliceOf(reflect.PointerTo(b.agent)))
 			err := b.call(ctx, http.MethodGet, "/v1/agents/?"+url.Values{"tags": {tag}, "include": {"agent.tags"}}.Encode(), nil, agents.Interface())
 			return agents.Elem().Len(), err
 		}

@@ -90,13 +90,11 @@ func measureAll(args []string) error {
 	if *who != "" {
 		p.clients = strings.Split(*who, ";")
 	}
-	r, err := run(p, &lab{env: *env, profile: *profile})
-	if err != nil {
-		return err
-	}
-	r.Command = strings.Join(append([]string{"go -C bench run ."}, args...), " ")
-	if *out == "" {
-		return nil
-	}
-	return r.write(*out)
+	return run(p, &lab{env: *env, profile: *profile}, func(r *results) error {
+		r.Command = strings.Join(append([]string{"go -C bench run ."}, args...), " ")
+		if *out == "" {
+			return nil
+		}
+		return r.write(*out)
+	})
 }

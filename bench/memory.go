@@ -13,7 +13,7 @@ import (
 // Workloads that are about memory.
 const (
 	walk        = "list-all"     // over as many agents as calls are asked for
-	openStreams = "open-streams" // as many as calls are asked for, which stay open
+	openStreams = "open-streams" // until as many are open as calls are asked for
 )
 
 const walkPage = 200 // agents in a page
@@ -93,8 +93,8 @@ func openOurs(client *letta.Client, first chan<- error) func() {
 
 func openBare(b *bare, first chan<- error) func() {
 	return func() {
-		resp, err := b.send(context.Background(), http.MethodPost, "/v1/agents/"+agentOpen+"/messages/stream", map[string]any{
-			"messages": []map[string]any{{"role": "user", "content": "hello"}}, "stream_tokens": true,
+		resp, err := b.send(context.Background(), http.MethodPost, "/v1/agents/"+agentOpen+"/messages", map[string]any{
+			"messages": []map[string]any{{"role": "user", "content": "hello"}}, "streaming": true, "stream_tokens": true,
 		})
 		if err != nil {
 			first <- err

@@ -62,7 +62,7 @@ func (p *process) round(calls, want int) (sample, error) {
 	switch {
 	case s.Error != "":
 		return s, errors.New(s.Error)
-	case s.Result != want:
+	case want != anything && s.Result != want:
 		return s, fmt.Errorf("%s comes to %d, not %d", strings.Join(p.cmd.Args, " "), s.Result, want)
 	}
 	return s, nil

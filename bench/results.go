@@ -17,12 +17,13 @@ type results struct {
 	Cores    int               `json:"cores"`
 	Rounds   int               `json:"rounds"`
 
-	Cells   []cell    `json:"cells"`
-	First   []program `json:"first"`   // result of a fresh process
-	Walks   []held    `json:"walks"`   // over all agents
-	Streams []held    `json:"streams"` // that are open
-	Lookups []lookup  `json:"lookups"` // of package peruser
-	Builds  []build   `json:"builds"`  // of consumers
+	Cells    []cell    `json:"cells"`
+	First    []program `json:"first"`   // result of a fresh process
+	Walks    []held    `json:"walks"`   // over all agents
+	Streams  []held    `json:"streams"` // that are open
+	Lookups  []lookup  `json:"lookups"` // of package peruser
+	Builds   []build   `json:"builds"`  // of consumers
+	Profiles []spent   `json:"profiles"`
 }
 
 // cell is a workload with a number of workers.

@@ -33,13 +33,14 @@ const (
 	partStreams = "streams"
 	partLookups = "lookups"
 	partBuilds  = "builds"
+	partProfile = "profiles"
 )
 
-var parts = []string{partCalls, partFirst, partWalks, partStreams, partLookups, partBuilds}
+var parts = []string{partCalls, partFirst, partWalks, partStreams, partLookups, partBuilds, partProfile}
 
 func fullPlan() plan {
 	return plan{
-		rounds: 7, share: 1, workers: workerCounts, clients: clients, parts: parts,
+		rounds: 5, share: 1, workers: workerCounts, clients: clients, parts: parts,
 		agents: []int{1000, 100_000}, open: 10_000, builds: consumers,
 	}
 }
@@ -47,31 +48,31 @@ func fullPlan() plan {
 // quickPlan is for CI: everything runs, little is measured.
 func quickPlan() plan {
 	return plan{
-		rounds: 2, share: 0.1, workers: []int{1, 8}, clients: clients, parts: parts,
+		rounds: 2, share: 0.1, workers: []int{8}, clients: clients, parts: parts,
 		agents: []int{1000, 2000}, open: 200, builds: []string{"nethttp", "letta"},
 	}
 }
 
-// run measures what the plan says.
-func run(p plan, l *lab) (*results, error) {
+// run measures what the plan says, and saves after each part what there is.
+func run(p plan, l *lab, save func(*results) error) error {
 	if err := l.prepare(p.clients); err != nil {
-		return nil, err
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	srv, err := start(exec.Command(self, "server")) //nolint:noctx // it is ended by its input
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer srv.end()
 	if l.base, err = srv.line(); err != nil {
-		return nil, err
+		return err
 	}
 	r := &results{Date: time.Now().UTC().Format(time.DateOnly), Cores: runtime.NumCPU(), Rounds: p.rounds}
 	if r.Versions, err = versions(l, p.clients); err != nil {
-		return nil, err
+		return err
 	}
 	for _, part := range p.parts {
 		began := time.Now()
@@ -88,15 +89,20 @@ func run(p plan, l *lab) (*results, error) {
 			err = runLookups(p, l, r)
 		case partBuilds:
 			err = runBuilds(p, r)
+		case partProfile:
+			err = runProfiles(p, l, r)
 		default:
 			err = fmt.Errorf("no such part, only %v", parts)
 		}
+		if err == nil {
+			err = save(r)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", part, err)
+			return fmt.Errorf("%s: %w", part, err)
 		}
 		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", part, time.Since(began).Seconds())
 	}
-	return r, nil
+	return nil
 }
 
 // versions of what is compared.
@@ -125,13 +131,9 @@ func runCells(p plan, l *lab, r *results) error {
 		return err
 	}
 	for _, w := range workloads {
-		want, err := s.wants(w.name)
-		if err != nil {
-			return err
-		}
 		for _, workers := range p.workers {
 			if name := fmt.Sprintf("%s/%d", w.name, workers); strings.Contains(name, p.only) {
-				c, err := runCell(p, l, w, workers, want)
+				c, err := runCell(p, l, s, w, workers)
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
@@ -143,19 +145,28 @@ func runCells(p plan, l *lab, r *results) error {
 	return nil
 }
 
-func runCell(p plan, l *lab, w workload, workers, want int) (cell, error) {
+func runCell(p plan, l *lab, srv *server, w workload, workers int) (cell, error) {
 	c := cell{Workload: w.name, Workers: workers}
 	var processes []*process
+	var wants []int
 	for _, kind := range p.clients {
+		want, err := srv.wants(w.name, kind)
+		if err != nil {
+			return c, err
+		}
 		worker, err := start(l.command(kind, w.name, workers))
 		if err != nil {
 			return c, err
 		}
-		processes = append(processes, worker)
+		processes, wants = append(processes, worker), append(wants, want)
 		calls := max(workers, int(float64(w.calls)*p.share*share(kind)))
 		c.Clients = append(c.Clients, inOneCell{Client: kind, Calls: calls})
-		// The first round warms up: connections, caches, the just-in-time compiler.
-		if _, err := worker.round(calls, want); err != nil {
+		// The first round warms up: connections, caches, the just-in-time compiler. A stream is long enough for that.
+		warm := calls
+		if strings.HasPrefix(w.name, "stream-") {
+			warm = min(calls, 8)
+		}
+		if _, err := worker.round(warm, want); err != nil {
 			return c, fmt.Errorf("%s: %w", kind, err)
 		}
 	}
@@ -163,7 +174,7 @@ func runCell(p plan, l *lab, w workload, workers, want int) (cell, error) {
 		for i := range processes {
 			i = (i + round) % len(processes)
 			x := &c.Clients[i]
-			s, err := processes[i].round(x.Calls, want)
+			s, err := processes[i].round(x.Calls, wants[i])
 			if err != nil {
 				return c, fmt.Errorf("%s: %w", x.Client, err)
 			}
@@ -278,10 +289,12 @@ func runStreams(p plan, l *lab, r *results) error {
 	for _, kind := range p.clients {
 		n := p.open
 		switch kind {
-		case sameEngine:
-			continue // nothing is decoded
-		case python, typescript:
-			n /= 10 // the Python client has at most 1,000 connections
+		case sameEngine, undecoded:
+			continue // as encoding/json: an open stream decodes nothing
+		case python:
+			n = min(n, 100) // the client has no more connections
+		case typescript:
+			n = min(n, 1000)
 		}
 		worker, err := start(l.command(kind, openStreams, 1))
 		if err != nil {
@@ -295,11 +308,7 @@ func runStreams(p plan, l *lab, r *results) error {
 		if err != nil {
 			return err
 		}
-		total := n
-		if kind == ours || kind == standard {
-			total += warm // the count of those that are open
-		}
-		s, err := worker.round(total, n+warm)
+		s, err := worker.round(n, n) // in all
 		if err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
@@ -307,7 +316,7 @@ func runStreams(p plan, l *lab, r *results) error {
 		if err != nil {
 			return err
 		}
-		r.Streams = append(r.Streams, held{Client: kind, N: n, CPU: []int64{s.CPU / int64(n)}, RSS: after - before, Heap: s.Heap, Stack: s.Stack})
+		r.Streams = append(r.Streams, held{Client: kind, N: n - warm, CPU: []int64{s.CPU / int64(n-warm)}, RSS: after - before, Heap: s.Heap, Stack: s.Stack})
 		_ = worker.cmd.Process.Kill() // it need not say goodbye to every stream
 		_ = worker.end()
 	}

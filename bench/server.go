@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/letta-go/letta/internal/apispec"
@@ -38,7 +39,7 @@ const frames = 2000 // of text in a stream
 
 // pace is what lies between two frames that are flushed one by one. Without it the kernel joins as many as a slow reader
 // leaves unread, and a slow reader would have fewer of them to read.
-const pace = 50 * time.Microsecond
+const pace = 500 * time.Microsecond
 
 // server answers with bytes that are made once.
 type server struct {
@@ -227,7 +228,8 @@ func (s *server) answerStream(w http.ResponseWriter, r *http.Request, agent stri
 				return
 			}
 			_ = control.Flush()
-			time.Sleep(pace)
+			rest := syscall.NsecToTimespec(pace.Nanoseconds())
+			_ = syscall.Nanosleep(&rest, nil) // time.Sleep is a millisecond at least
 		}
 	case agentOpen:
 		_, _ = w.Write(bytes.Join(s.stream[:2], nil))

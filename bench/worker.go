@@ -38,6 +38,7 @@ func work(kind, base, name string, workers int, profile string) error {
 		if err != nil {
 			return err
 		}
+		runtime.SetCPUProfileRate(1000) // the usual rate is low for so short a run; pprof then says that it was set already
 		if err := pprof.StartCPUProfile(file); err != nil {
 			return err
 		}

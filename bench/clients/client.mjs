@@ -10,7 +10,7 @@ const client = new Letta({ baseURL, apiKey: "sk-test" });
 const BURST = "agent-00000000-0000-4000-8000-000000000001";
 const FLUSHED = "agent-00000000-0000-4000-8000-000000000002";
 const OPEN = "agent-00000000-0000-4000-8000-000000000003";
-const turn = { messages: [{ role: "user", content: "hello" }], stream_tokens: true };
+const turn = { messages: [{ role: "user", content: "hello" }], streaming: true, stream_tokens: true };
 const held = [];
 
 async function create() {
@@ -33,7 +33,7 @@ async function retrieve() {
 const list = (tag) => async () => (await client.agents.list({ tags: [tag], include: ["agent.tags"] })).items.length;
 const stream = (agent) => async () => {
   let text = "";
-  for await (const event of await client.agents.messages.stream(agent, turn)) {
+  for await (const event of await client.agents.messages.create(agent, turn)) {
     if (event.message_type === "assistant_message") text += event.content;
   }
   return text.length;
@@ -44,8 +44,8 @@ async function walk(n) {
   return seen;
 }
 async function hold(n) {
-  for (let i = 0; i < n; i++) {
-    const events = (await client.agents.messages.stream(OPEN, turn))[Symbol.asyncIterator]();
+  while (held.length < n) {
+    const events = (await client.agents.messages.create(OPEN, turn))[Symbol.asyncIterator]();
     await events.next();
     held.push(events);
   }
@@ -60,7 +60,7 @@ const calls = {
   "stream-flushed": stream(FLUSHED),
   "stream-burst": stream(BURST),
 };
-const whole = { "list-all": walk, "open-streams": hold }; // one after the other, n agents or streams in all
+const whole = { "list-all": walk, "open-streams": hold }; // one after the other, to n agents or open streams
 
 async function round(n) {
   if (workload in whole) return [await whole[workload](n)];

@@ -43,7 +43,7 @@ def listed(tag):
 def stream(agent):
     def call(_):
         text = []
-        with client.agents.messages.stream(agent, messages=HELLO, stream_tokens=True) as events:
+        with client.agents.messages.create(agent, messages=HELLO, streaming=True, stream_tokens=True) as events:
             for event in events:
                 if event.message_type == "assistant_message":
                     text.append(event.content)
@@ -57,8 +57,8 @@ def walk(n):
 
 
 def hold(n):
-    for _ in range(n):
-        events = iter(client.agents.messages.stream(OPEN, messages=HELLO, stream_tokens=True))
+    while len(held) < n:
+        events = iter(client.agents.messages.create(OPEN, messages=HELLO, streaming=True, stream_tokens=True))
         next(events)
         held.append(events)
     return len(held)
@@ -72,7 +72,7 @@ CALLS = {
     "stream-flushed": stream(FLUSHED),
     "stream-burst": stream(BURST),
 }
-WHOLE = {"list-all": walk, "open-streams": hold}  # one after the other, n agents or streams in all
+WHOLE = {"list-all": walk, "open-streams": hold}  # one after the other, to n agents or open streams
 
 
 def cpu():
