@@ -91,10 +91,23 @@ func measureAll(args []string) error {
 		p.clients = strings.Split(*who, ";")
 	}
 	return run(p, &lab{env: *env, profile: *profile}, func(r *results) error {
-		r.Command = strings.Join(append([]string{"go -C bench run ."}, args...), " ")
+		r.Command = commandOf(flags)
 		if *out == "" {
 			return nil
 		}
 		return r.write(*out)
 	})
+}
+
+// commandOf is the command that repeats a run. Where its files are does not matter to it.
+func commandOf(flags *flag.FlagSet) string {
+	text := "go -C bench run ."
+	flags.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "o", "env", "cpuprofile":
+		default:
+			text += fmt.Sprintf(" -%s %q", f.Name, f.Value)
+		}
+	})
+	return text
 }
