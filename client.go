@@ -425,6 +425,9 @@ func (c *call) decode(out any) error {
 		}
 		return c.apiError()
 	case out == nil:
+		if !c.foreign && bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+			return c.decodeError(errors.New("it is a page, not from a Letta server")) // such as a sign-in for the network
+		}
 		return nil
 	}
 	switch out := out.(type) {

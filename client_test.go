@@ -1058,3 +1058,15 @@ func TestIDsAreEscaped(t *testing.T) {
 		require.Empty(t, last.Query)
 	}
 }
+
+// TestPageInsteadOfNothing: a page that a network puts in the way has the status 200, and nothing was deleted.
+func TestPageInsteadOfNothing(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<!doctype html><title>Sign in</title>")
+	})
+	var decode *letta.DecodeError
+	require.ErrorAs(t, srv.client(t).Agents.Delete(t.Context(), "agent-1"), &decode)
+	require.ErrorContains(t, decode, "is the base URL that of a Letta server?")
+}

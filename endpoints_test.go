@@ -34,7 +34,7 @@ var helpers = []string{
 	"conversations.messages.pending", "conversations.messages.respond", "conversations.messages.respond_stream", "conversations.messages.deny_all", "conversations.messages.run_tools",
 	"access_tokens.list_all", "environments.list_all", "jobs.list_all", "providers.list_all", "tools.list_all", "tools.ensure", "tools.find",
 	"agents.export_file_to", "agents.blocks.list_all", "agents.tools.list_all", "agents.folders.list_all", "agents.files.list_all",
-	"agents.passages.list_all", "agents.schedule.list_all", "archives.list_all", "folders.list_all", "folders.files.list_all", "folders.agents.list_all", "folders.passages.list_all",
+	"agents.passages.list_all", "agents.schedule.list_all", "archives.list_all", "folders.list_all", "folders.find", "folders.ensure", "folders.files.list_all", "folders.files.wait", "folders.agents.list_all", "folders.passages.list_all",
 	"identities.list_all", "identities.agents.list_all", "identities.blocks.list_all", "groups.list_all", "groups.messages.list_all",
 	"runs.list_all", "runs.wait", "runs.messages.list_all", "runs.steps.list_all", "steps.list_all", "steps.messages.list_all",
 }

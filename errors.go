@@ -242,9 +242,14 @@ func invalid(subject, format string, args ...any) error {
 // notSent is a failure that is not the call's fault, before anything was sent.
 func notSent(subject string, err error) error { return fail(subject, "%w: %w", ErrNotSent, err) }
 
+// failure is any error of an operation.
+type failure struct{ error }
+
+func (e failure) Unwrap() error { return e.error }
+
 // fail is any other error of an operation.
 func fail(subject, format string, args ...any) error {
-	return fmt.Errorf("letta: "+strings.ReplaceAll(subject, "%", "%%")+": "+format, args...)
+	return failure{fmt.Errorf("letta: "+strings.ReplaceAll(subject, "%", "%%")+": "+format, args...)}
 }
 
 // laterError is the failure of a later request of a call: its text and its kind stay, but something had been sent before it.
@@ -283,6 +288,7 @@ func HTTPStatus(err error) int {
 		stream   *StreamError
 		decode   *DecodeError
 		redirect *RedirectError
+		broken   failure // a connection, for example
 	)
 	is := func(targets ...error) bool {
 		for _, target := range targets {
@@ -311,11 +317,8 @@ func HTTPStatus(err error) int {
 		return api.StatusCode // of an upload
 	case is(ErrRateLimited, ErrNotSent, ErrQuota), errors.As(err, &api) && api.StatusCode == http.StatusServiceUnavailable:
 		return http.StatusServiceUnavailable
-	case errors.As(err, &api), errors.As(err, &stream), errors.As(err, &decode), errors.As(err, &redirect), is(ErrPageLoop, ErrTooManyRounds):
+	case errors.As(err, &api), errors.As(err, &stream), errors.As(err, &decode), errors.As(err, &redirect), errors.As(err, &broken), is(ErrPageLoop, ErrTooManyRounds):
 		return http.StatusBadGateway
-	}
-	if strings.HasPrefix(err.Error(), "letta: ") {
-		return http.StatusBadGateway // a connection that broke
 	}
 	return http.StatusInternalServerError
 }

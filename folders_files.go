@@ -1,6 +1,7 @@
 package letta
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"iter"
@@ -14,9 +15,8 @@ import (
 type FolderFileService struct{ core *core }
 
 // Upload adds a file to the folder. It is read while it is sent and sent once; after an error, begin with a new reader. The
-// server works on the file after it has answered: Retrieve tells by ProcessingStatus when it is done. It takes text, code,
-// JSON and PDF; of others the error is an APIError with the status 415. If File says its name, as an *os.File does,
-// FileName may be left out.
+// server works on the file after it has answered: see Wait. It takes text, code, JSON and PDF; of others the error is an
+// APIError with the status 415. If File says its name, as an *os.File does, FileName may be left out.
 //
 // Deprecated: on Letta Cloud use /v1/repositories, by Client.Do. A self-hosted server still has folders.
 func (s *FolderFileService) Upload(ctx context.Context, id FolderID, params *FolderFileUploadParams, opts ...RequestOption) (*FolderFile, error) {
@@ -46,6 +46,25 @@ func (s *FolderFileService) Upload(ctx context.Context, id FolderID, params *Fol
 // Deprecated: on Letta Cloud use /v1/repositories, by Client.Do. A self-hosted server still has folders.
 func (s *FolderFileService) Retrieve(ctx context.Context, id FolderID, file FileID, params *FolderFileRetrieveParams, opts ...RequestOption) (*FolderFile, error) {
 	return do[*FolderFile](ctx, s.core, request{op: Operation{"folders.files.retrieve", http.MethodGet, "/v1/folders/{folder_id}/files/{file_id}"}, ids: []any{id, file}, query: params}, opts)
+}
+
+// Wait asks for a file until the server has worked on it, and returns it without its content. Agents can read the file
+// from then on. The context bounds the wait; Letta 0.16.8 gives a file up after 30 minutes.
+//
+// If the server could not work on the file, the error has its words, and the file is returned too: its ProcessingStatus is
+// FileProcessingError.
+//
+// Deprecated: on Letta Cloud use /v1/repositories, by Client.Do. A self-hosted server still has folders.
+func (s *FolderFileService) Wait(ctx context.Context, id FolderID, file FileID, opts ...RequestOption) (*FolderFile, error) {
+	subject := about("folders.files.wait", id, file)
+	f, err := poll(ctx, subject, func() (*FolderFile, error) { return s.Retrieve(ctx, id, file, nil, opts...) },
+		func(f *FolderFile) (string, bool) {
+			return cmp.Or(string(f.ProcessingStatus), "without a status"), f.ProcessingStatus == FileProcessingCompleted || f.ProcessingStatus == FileProcessingError
+		})
+	if err == nil && f.ProcessingStatus == FileProcessingError {
+		return f, later(fail(subject, "the server could not work on the file: %s", cmp.Or(oneLine(f.ErrorMessage), "it does not say why")))
+	}
+	return f, err
 }
 
 // List gets one page of the folder's files, newest first.
@@ -107,15 +126,16 @@ const (
 	FileProcessingError     FileProcessingStatus = "error"
 )
 
-// DuplicateFileHandling says what to do with a file whose name the folder has already.
+// DuplicateFileHandling says what an upload does when the folder has a file of that name already. Names are compared, not
+// contents.
 type DuplicateFileHandling string
 
-// The values known today. The server's default is suffix.
+// The values known today. The server's default is suffix: each upload of the same file then adds one more.
 const (
-	DuplicateFileSkip    DuplicateFileHandling = "skip"    // keep the old one, and answer with it
-	DuplicateFileError   DuplicateFileHandling = "error"   // answer 400
-	DuplicateFileSuffix  DuplicateFileHandling = "suffix"  // give the new one another name
-	DuplicateFileReplace DuplicateFileHandling = "replace" // delete the old one
+	DuplicateFileSkip    DuplicateFileHandling = "skip"    // keep the old file, and answer with it
+	DuplicateFileError   DuplicateFileHandling = "error"   // keep the old file, and answer ErrBadRequest
+	DuplicateFileSuffix  DuplicateFileHandling = "suffix"  // keep both: the new one is called name_(1).txt
+	DuplicateFileReplace DuplicateFileHandling = "replace" // delete the old file, and add the new one with an id of its own
 )
 
 // FolderFileUploadParams hold a file. File is required.

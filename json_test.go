@@ -164,6 +164,64 @@ func TestOddJSON(t *testing.T) {
 	assert.Equal(t, []ToolCall{{Name: "a", Arguments: "{}", ToolCallID: "1"}}, request.ToolCalls)
 }
 
+// TestUnionsInPlace: what cannot be read keeps its JSON, wherever in it the reading stopped, and its neighbours are read.
+func TestUnionsInPlace(t *testing.T) {
+	const good = `{"message_type":"user_message","id":"good","content":"x"}`
+	for odd, kind := range map[string]string{
+		`{"id":"no kind"}`: "",
+		`{ "content":{"text":[5,{"deep":[{}]}]} , "message_type":"user_message"}`: "user_message",
+		`{"message_type":"approval_request_message","tool_call":{"name":{"a":[1,2]}}, "b":[]}`:  "approval_request_message",
+		`{"message_type":"assistant_message","date":"yesterday","content":"x"}`:                 "assistant_message",
+		`{"message_type":"assistant_message","date":[],"content":"x"}`:                          "assistant_message",
+		`{"message_type":"new","message_type":"newer"}`:                                         "new",
+		`{"message_type":7}`:                "",
+		`[{"message_type":"user_message"}]`: "",
+		`"message_type"`:                    "",
+		`17`:                                "",
+	} {
+		var list Messages
+		require.NoError(t, unmarshal([]byte("[ "+good+" , "+odd+" , null, "+good+"]"), &list), odd)
+		require.Len(t, list, 4)
+		unknown, ok := list[1].(*UnknownMessage)
+		require.True(t, ok, odd)
+		assert.Equal(t, MessageType(kind), unknown.Kind, odd)
+		assert.Equal(t, odd, string(unknown.Raw))
+		assert.Nil(t, list[2])
+		for _, m := range []Message{list[0], list[3]} {
+			assert.Equal(t, MessageID("good"), m.(*UserMessage).ID, odd)
+		}
+		assert.Error(t, unmarshal([]byte("["+odd+",{"), &list))
+	}
+	for _, broken := range []string{`{"message_type":"user_message","content":}`, `{"message_type":"user_message","content":[}`, `{"message_type":"new",}`, `{`} {
+		assert.Error(t, unmarshal([]byte("["+good+","+broken+"]"), new(Messages)), broken)
+	}
+}
+
+// TestPlainTypes: what the engine reads without our functions holds nothing that needs one.
+func TestPlainTypes(t *testing.T) {
+	var check func(reflect.Type, string)
+	check = func(typ reflect.Type, where string) {
+		p := reflect.PointerTo(typ)
+		for _, special := range []reflect.Type{reflect.TypeFor[isKind](), reflect.TypeFor[optional](), reflect.TypeFor[methodless](), reflect.TypeFor[json.Unmarshaler]()} {
+			assert.False(t, p.Implements(special) && typ != reflect.TypeFor[json.RawMessage](), "%s is %s", where, special)
+		}
+		switch typ.Kind() {
+		case reflect.Interface:
+			assert.Equal(t, reflect.TypeFor[any](), typ, where)
+		case reflect.Slice, reflect.Map, reflect.Pointer:
+			check(typ.Elem(), where)
+		case reflect.Struct:
+			for f := range typ.Fields() {
+				check(f.Type, where+"."+f.Name)
+			}
+		default:
+		}
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[[]Tool](), reflect.TypeFor[[]Block](), reflect.TypeFor[EmbeddingConfig]()} {
+		check(typ, typ.String())
+	}
+}
+
 func FuzzAgentState(f *testing.F) {
 	for _, x := range apispec.Recorded() {
 		if x.Status == 200 && (x.Operation == "agents.create" || x.Operation == "agents.retrieve") {

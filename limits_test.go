@@ -259,6 +259,9 @@ func TestHTTPStatus(t *testing.T) {
 	require.NoError(t, err)
 	_, err = gone.Agents.List(t.Context(), nil)
 	assert.Equal(t, 503, letta.HTTPStatus(err))
+	cut := serve(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
+	_, err = cut.client(t, letta.WithMaxRetries(0)).Agents.List(t.Context(), nil)
+	assert.Equal(t, 502, letta.HTTPStatus(fmt.Errorf("sign-up: %w", err)), "a broken connection is not the program's fault, whoever wraps it")
 }
 
 // --- lists -----------------------------------------------------------------------------------------------------------

@@ -39,25 +39,8 @@ func (s *RunService) ListAll(ctx context.Context, params *RunListParams, opts ..
 // Wait asks for the run until it has ended, and returns it: completed, failed or cancelled. The context bounds the
 // wait.
 func (s *RunService) Wait(ctx context.Context, id RunID, opts ...RequestOption) (*Run, error) {
-	status := RunStatus("")
-	for wait := 250 * time.Millisecond; ; wait = min(wait*3/2, 5*time.Second) {
-		run, err := s.Retrieve(ctx, id, opts...)
-		if err == nil && run.Ended() {
-			return run, nil
-		}
-		if err == nil {
-			status = run.Status
-			_ = sleep(ctx, wait)
-		}
-		switch {
-		case ctx != nil && ctx.Err() != nil && status != "":
-			return nil, fail(about("runs.wait", id), "the run is %s: %w", status, contextError(ctx))
-		case err != nil && status != "":
-			return nil, later(err)
-		case err != nil:
-			return nil, err
-		}
-	}
+	return poll(ctx, about("runs.wait", id), func() (*Run, error) { return s.Retrieve(ctx, id, opts...) },
+		func(run *Run) (string, bool) { return string(run.Status), run.Ended() })
 }
 
 // RunListParams filter and page runs.

@@ -268,6 +268,25 @@ func TestHTTP2ResetStream(t *testing.T) {
 	}
 }
 
+// TestHTTP2RefusedGet: net/http sends a GET again for as long as the server refuses its streams. Each of our attempts lets it
+// do so once.
+func TestHTTP2RefusedGet(t *testing.T) {
+	t.Parallel()
+	srv := newHTTP2Server(t, func(conn net.Conn, stream uint32) {
+		http2Frame(conn, http2ResetStream, 0, stream, binary.BigEndian.AppendUint32(nil, 7))
+	})
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	client, err := letta.NewClient(letta.WithBaseURL("http://"+srv.Addr().String()), letta.WithHTTPClient(&http.Client{Transport: transport}))
+	require.NoError(t, err)
+	_, err = client.Agents.List(t.Context(), nil)
+	require.ErrorContains(t, err, "after 3 attempts")
+	require.NotErrorIs(t, err, context.Canceled)
+	require.EqualValues(t, 6, srv.requests.Load())
+}
+
 // TestFailoverTransport: a transport that tries a second server must not carry a POST to both.
 func TestFailoverTransport(t *testing.T) {
 	t.Parallel()

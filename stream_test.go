@@ -1428,9 +1428,9 @@ func TestTurnAsJSON(t *testing.T) {
 	require.ErrorIs(t, again.Warnings[0], letta.ErrProvider)
 }
 
-// --- 8. soak ---------------------------------------------------------------------------------------------------
+// --- 8. cuts at random places ----------------------------------------------------------------------------------
 
-func TestSoak(t *testing.T) {
+func TestStreamsCutAtRandom(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

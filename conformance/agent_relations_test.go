@@ -308,12 +308,10 @@ func TestGroups(t *testing.T) {
 	n, err := groups.Count(ctx)
 	require.NoError(t, err)
 	assert.Positive(t, n)
-	if has("blocks and messages of groups") {
-		block := createBlock(ctx, t, &letta.BlockCreateParams{Label: unique("group"), Value: "v"})
-		require.NoError(t, groups.Blocks.Attach(ctx, group.ID, block.ID))
-		require.NoError(t, groups.Blocks.Detach(ctx, group.ID, block.ID))
-		assert.Empty(t, walkAll(t, groups.Messages.ListAll(ctx, group.ID, nil)))
-		require.NoError(t, groups.Messages.Reset(ctx, group.ID))
-	}
+	block := createBlock(ctx, t, &letta.BlockCreateParams{Label: unique("group"), Value: "v"})
+	require.NoError(t, groups.Blocks.Attach(ctx, group.ID, block.ID))
+	require.NoError(t, groups.Blocks.Detach(ctx, group.ID, block.ID))
+	assert.Empty(t, walkAll(t, groups.Messages.ListAll(ctx, group.ID, nil)))
+	require.NoError(t, groups.Messages.Reset(ctx, group.ID))
 	require.NoError(t, groups.Delete(ctx, group.ID))
 }

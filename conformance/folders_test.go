@@ -5,10 +5,12 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,13 +45,11 @@ func uploaded(ctx context.Context, t *testing.T, folder letta.FolderID, name, co
 	assert.Equal(t, int64(len(content)), sent)
 	assert.Equal(t, name, file.OriginalFileName)
 	assert.Equal(t, int64(len(content)), file.FileSize)
-	for file.ProcessingStatus != letta.FileProcessingCompleted {
-		require.NotEqual(t, letta.FileProcessingError, file.ProcessingStatus, file.ErrorMessage)
-		require.NoError(t, ctx.Err())
-		time.Sleep(100 * time.Millisecond)
-		file, err = server.client.Folders.Files.Retrieve(ctx, folder, file.ID, &letta.FolderFileRetrieveParams{IncludeContent: true})
-		require.NoError(t, err)
-	}
+	file, err = server.client.Folders.Files.Wait(ctx, folder, file.ID)
+	require.NoError(t, err)
+	assert.Equal(t, letta.FileProcessingCompleted, file.ProcessingStatus)
+	file, err = server.client.Folders.Files.Retrieve(ctx, folder, file.ID, &letta.FolderFileRetrieveParams{IncludeContent: true})
+	require.NoError(t, err)
 	return file
 }
 
@@ -75,6 +75,9 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, listed, 1)
 	assert.Equal(t, folder.ID, listed[0].ID)
+	found, err := server.client.Folders.Find(ctx, folder.Name)
+	require.NoError(t, err)
+	assert.Equal(t, folder, found)
 	others := map[letta.FolderID]bool{createFolder(ctx, t).ID: false, createFolder(ctx, t).ID: false}
 	for row, err := range server.client.Folders.ListAll(ctx, &letta.FolderListParams{Limit: 100}) {
 		if err != nil {
@@ -91,6 +94,53 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, server.client.Folders.Delete(ctx, folder.ID))
 	_, err = server.client.Folders.Retrieve(ctx, folder.ID)
 	require.ErrorIs(t, err, letta.ErrNotFound)
+	_, err = server.client.Folders.Find(ctx, folder.Name)
+	require.ErrorIs(t, err, letta.ErrNotFound)
+}
+
+// TestFolderEnsure: whoever asks for a folder gets the same one, also at the same moment.
+func TestFolderEnsure(t *testing.T) {
+	ctx := begin(t)
+	needs(t, "folders")
+	params := &letta.FolderCreateParams{Name: unique("folder"), Embedding: server.embedding}
+	folders := make([]*letta.Folder, 4)
+	errs := make([]error, len(folders))
+	var group sync.WaitGroup
+	for i := range folders {
+		group.Go(func() { folders[i], errs[i] = server.client.Folders.Ensure(ctx, params) })
+	}
+	group.Wait()
+	require.NoError(t, errors.Join(errs...))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		assert.NoError(t, server.client.Folders.Delete(ctx, folders[0].ID))
+	})
+	params.Description = "other"
+	again, err := server.client.Folders.Ensure(ctx, params)
+	require.NoError(t, err)
+	assert.Empty(t, again.Description, "a folder that is there is left as it is")
+	for _, folder := range append(folders, again) {
+		assert.Equal(t, params.Name, folder.Name)
+		assert.Equal(t, folders[0].ID, folder.ID)
+	}
+}
+
+// TestFileThatFails: the server takes a file at once, and says later that it could not work on it.
+func TestFileThatFails(t *testing.T) {
+	ctx := begin(t)
+	needs(t, "folders")
+	folder := createFolder(ctx, t).ID
+	files := server.client.Folders.Files
+	file, err := files.Upload(ctx, folder, &letta.FolderFileUploadParams{File: strings.NewReader(" \n"), FileName: "blank.txt"})
+	require.NoError(t, err)
+	assert.Equal(t, letta.FileProcessingParsing, file.ProcessingStatus)
+	failed, err := files.Wait(ctx, folder, file.ID)
+	require.ErrorContains(t, err, "No chunks created from text")
+	require.NotNil(t, failed)
+	assert.Equal(t, file.ID, failed.ID)
+	assert.Equal(t, letta.FileProcessingError, failed.ProcessingStatus)
+	uploaded(ctx, t, folder, "empty.txt", "") // which has nothing to work on
 }
 
 func TestFolderFiles(t *testing.T) {

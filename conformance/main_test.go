@@ -46,36 +46,35 @@ var server struct {
 
 // lacks says what 0.6.12 does not have, and why a test of it cannot run there.
 var lacks = map[string]string{
-	"relations":                     "0.6.12 always loads every relation",
-	"hidden agents":                 "0.6.12 has none",
-	"list order":                    "0.6.12 ignores order, after and before",
-	"agent settings":                "0.6.12 has no model settings, compaction settings, response format, timezone or secrets",
-	"agents.export_file":            "0.6.12 has no such route",
-	"agents.recompile":              "0.6.12 has no such route",
-	"blocks.agents.list":            "0.6.12 has no such route",
-	"blocks.list filters":           "0.6.12 filters blocks by label and name only",
-	"tags.list filters":             "0.6.12 has no name filter and ignores after",
-	"crash":                         "nothing is known that makes 0.6.12 answer 500",
-	"agent relations":               "0.6.12 has other routes",
-	"archives":                      "0.6.12 has none",
-	"folders":                       "0.6.12 has other routes",
-	"identities":                    "0.6.12 has none",
-	"groups":                        "0.6.12 has none",
-	"old server":                    "it is a habit of 0.6.12",
-	"turns":                         "a message of 0.6.12 has other fields",
-	"password":                      "the server asks for none",
-	"tools":                         "tools of Letta 0.6.12 have other fields",
-	"mcp servers":                   "Letta 0.6.12 has other routes",
-	"mcp tools":                     "they need LETTA_MCP_PYTHON: a Python with the package mcp, on the machine of a real server",
-	"provider checks":               "lettatest asks no provider",
-	"providers":                     "providers of Letta 0.6.12 have other fields",
-	"jobs":                          "jobs of Letta 0.6.12 have other fields",
-	"agent usage":                   "Letta 0.6.12 has no runs",
-	"no hosted operations":          "lettatest serves the operations of Letta Cloud too",
-	"blocks and messages of groups": "lettatest does not serve them",
-	"replaced files":                "lettatest replaces by the original name, and deletes another file",
-	"tool output":                   "lettatest runs no code that prints",
-	"schedule":                      "only Letta Cloud has it, and lettatest by its documents",
+	"relations":            "0.6.12 always loads every relation",
+	"hidden agents":        "0.6.12 has none",
+	"list order":           "0.6.12 ignores order, after and before",
+	"agent settings":       "0.6.12 has no model settings, compaction settings, response format, timezone or secrets",
+	"agents.export_file":   "0.6.12 has no such route",
+	"agents.recompile":     "0.6.12 has no such route",
+	"blocks.agents.list":   "0.6.12 has no such route",
+	"blocks.list filters":  "0.6.12 filters blocks by label and name only",
+	"tags.list filters":    "0.6.12 has no name filter and ignores after",
+	"crash":                "nothing is known that makes 0.6.12 answer 500",
+	"agent relations":      "0.6.12 has other routes",
+	"archives":             "0.6.12 has none",
+	"folders":              "0.6.12 has other routes",
+	"identities":           "0.6.12 has none",
+	"groups":               "0.6.12 has none",
+	"old server":           "it is a habit of 0.6.12",
+	"turns":                "a message of 0.6.12 has other fields",
+	"password":             "the server asks for none",
+	"tools":                "tools of Letta 0.6.12 have other fields",
+	"mcp servers":          "Letta 0.6.12 has other routes",
+	"mcp tools":            "they need LETTA_MCP_PYTHON: a Python with the package mcp, on the machine of a real server",
+	"provider checks":      "lettatest asks no provider",
+	"providers":            "providers of Letta 0.6.12 have other fields",
+	"jobs":                 "jobs of Letta 0.6.12 have other fields",
+	"agent usage":          "Letta 0.6.12 has no runs",
+	"no hosted operations": "lettatest serves the operations of Letta Cloud too",
+	"replaced files":       "lettatest replaces by the original name, and deletes another file",
+	"tool output":          "lettatest runs no code that prints",
+	"schedule":             "only Letta Cloud has it, and lettatest by its documents",
 }
 
 func has(feature string) bool {
@@ -83,7 +82,7 @@ func has(feature string) bool {
 		panic("needs: unknown feature " + feature)
 	}
 	switch feature {
-	case "blocks and messages of groups", "replaced files", "tool output":
+	case "replaced files", "tool output":
 		return !server.embedded && !server.old
 	case "schedule":
 		return server.embedded

@@ -39,12 +39,11 @@ var agentRoutes = []route{
 // An agent is one stored agent. Its fields are the members of its JSON form that need no work to show.
 type agent struct {
 	row
-	lastRun  time.Time // zero: never ran
-	secrets  []secret
-	messages []*message  // in context
-	history  []*message  // all that were ever stored, of conversations too
-	last     string      // the id of the newest run
-	opened   table[*row] // files, by their ids
+	thread
+	lastRun time.Time // zero: never ran
+	secrets []secret
+	last    string      // the id of the newest run
+	opened  table[*row] // files
 }
 
 type secret struct{ id, key, value string }
@@ -76,9 +75,11 @@ const (
 	defaultSystem = "You are a helpful agent with a memory that you keep up to date."
 )
 
+func (w *world) agent(id string) *agent { return w.agents.must(id, noAgent(id)) }
+
 // withAgent finds the agent of the path.
-func withAgent(f func(*world, *call, *agent) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer { return f(w, c, w.agents.must(c.id, noAgent(c.id))) }
+func withAgent(f func(*world, *call, *agent) answer) handler {
+	return func(w *world, c *call) answer { return f(w, c, w.agent(c.id)) }
 }
 
 // An include says which relations an answer shows.
@@ -138,10 +139,10 @@ func (w *world) state(a *agent, in include) object {
 		memory["blocks"] = o["blocks"]
 	}
 	if in["agent.tools"] {
-		o["tools"] = shown(tools.of(w, a), func(t *row) any { return t.shown() })
+		o["tools"] = shown(tools.of(w, a), (*row).json)
 	}
 	if in["agent.sources"] {
-		o["sources"] = shown(a.links["source"], func(id string) any { return with(w.folders.get(id).shown(), "vector_db_provider", "native") })
+		o["sources"] = shown(folders.of(w, a), (*row).ofAgent)
 	}
 	if in["agent.identities"] {
 		o["identity_ids"] = list(a.links["identity"])
@@ -206,8 +207,8 @@ func createAgent(w *world, c *call) answer {
 	}
 	if tags := texts(c.in, "tags"); slices.Contains(tags, gitTag) { // plain self-hosted servers have no git memory: only the labels show the wish
 		c.in["tags"] = slices.DeleteFunc(slices.Clone(get[[]any](c.in, "tags")), func(t any) bool { return t == gitTag })
-		for _, v := range get[[]any](c.in, "memory_blocks") {
-			if b := v.(object); !strings.HasPrefix(text(b, "label"), "system/") {
+		for _, b := range objects(c.in, "memory_blocks") {
+			if !strings.HasPrefix(text(b, "label"), "system/") {
 				b["label"] = "system/" + text(b, "label")
 			}
 		}
@@ -223,19 +224,17 @@ func (w *world) newAgent(in object) *agent {
 	if in["name"] == nil {
 		in["name"] = adjectives[rand.IntN(len(adjectives))] + nouns[rand.IntN(len(nouns))]
 	}
-	kind := text(in, "agent_type")
-	if kind == "" {
-		kind = typeV1
-	}
-	llm, embedding := w.llmFor(in, kind), w.embeddingOf(in)
+	kind := cmp.Or(text(in, "agent_type"), typeV1)
+	llm, embedding := w.llmFor(in, nil), w.embeddingOf(in)
+	reasons(llm, in, kind)
 	if _, err := time.LoadLocation(text(in, "timezone")); err != nil {
 		panic(crash())
 	}
 	a := &agent{row: w.newRow("agent")}
 	a.tags = texts(in, "tags")
 	blockIDs := texts(in, "block_ids")
-	for _, v := range get[[]any](in, "memory_blocks") { // stored even when the agent fails later on
-		b := blocks.fresh(w, v.(object))
+	for _, o := range objects(in, "memory_blocks") { // stored even when the agent fails later on
+		b := blocks.fresh(w, o)
 		makeBlock(w, nil, b)
 		blockIDs = append(blockIDs, w.blocks.put(b).id)
 	}
@@ -315,13 +314,12 @@ func completed(rules []any) []any {
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
 func (w *world) firstMessages(a *agent, in object, kind string) {
 	add := func(role, text string) {
-		w.keep(a, &a.messages, &message{otid: uuid(), role: role, text: text})
+		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text, returns: []toolReturn{{text: text}}})
 	}
-	add("system", w.compile(a, w.now()))
+	add("system", w.compile(a, &a.thread, w.now()))
 	switch {
 	case in["initial_message_sequence"] != nil:
-		for _, v := range get[[]any](in, "initial_message_sequence") {
-			m := v.(object)
+		for _, m := range objects(in, "initial_message_sequence") {
 			add(text(m, "role"), text(m, "content"))
 			if text(m, "role") == "assistant" {
 				add("tool", "sent")
@@ -348,18 +346,11 @@ func (a *agent) setSecrets(values object) {
 	}
 }
 
-// missingRelations refuses references to folders and identities that do not exist.
+// missingRelations refuses references to rows that do not exist.
 func (w *world) missingRelations(in object) {
-	for _, name := range []string{"folder_ids", "source_ids"} {
+	for name, k := range map[string]*resource{"tool_ids": tools, "folder_ids": folders, "source_ids": folders, "identity_ids": identities} {
 		for _, id := range texts(in, name) {
-			if w.folders.get(id) == nil {
-				dangling("source", "sources", id)
-			}
-		}
-	}
-	for _, id := range texts(in, "identity_ids") {
-		if w.identities.get(id) == nil {
-			dangling("identity", "identities", id)
+			k.rows(w).must(id, dangling(k.kind, id))
 		}
 	}
 }
@@ -373,26 +364,13 @@ func updateAgent(w *world, c *call) answer {
 		}
 		return notFound("Agent", c.id)
 	}
-	llm, embedding := w.llmUpdate(a, in), w.embeddingOf(in)
-	for _, id := range texts(in, "tool_ids") {
-		if w.tools.get(id) == nil {
-			dangling("tool", "tools", id)
-		}
-	}
-	for _, id := range texts(in, "block_ids") {
-		if w.blocks.get(id) == nil {
-			return crash()
-		}
-	}
+	llm, embedding := w.llmFor(in, get[object](a.fields, "llm_config")), w.embeddingOf(in)
 	w.missingRelations(in)
+	for _, id := range texts(in, "block_ids") {
+		w.blocks.must(id, crash())
+	}
 	a.updated = w.now()
 	overlay(a.fields, pick(in, settable+" last_run_duration_ms last_stop_reason")) // the real server forgets hidden
-	if in["tool_rules"] != nil {
-		a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules"))
-	}
-	if t := get[time.Time](in, "last_run_completion"); !t.IsZero() {
-		a.lastRun = t
-	}
 	if llm != nil {
 		a.fields["llm_config"] = llm
 	}
@@ -400,16 +378,16 @@ func updateAgent(w *world, c *call) answer {
 		a.fields["embedding_config"] = embedding
 	}
 	overlay(get[object](a.fields, "compaction_settings"), get[object](in, "compaction_settings"))
-	if in["tags"] != nil {
-		a.tags = replace(a.tags, texts(in, "tags"))
-	}
-	for kind, name := range map[string]string{"tool": "tool_ids", "identity": "identity_ids"} {
+	for name, set := range map[string]func(ids []string){
+		"tool_rules":   func([]string) { a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules")) },
+		"tags":         func(tags []string) { a.tags = replace(a.tags, tags) },
+		"tool_ids":     func(ids []string) { a.setLinks("tool", ids) },
+		"identity_ids": func(ids []string) { a.setLinks("identity", ids) },
+		"block_ids":    func(ids []string) { w.replaceBlocks(a, ids) },
+	} {
 		if in[name] != nil {
-			w.setLinks(a, kind, texts(in, name))
+			set(texts(in, name))
 		}
-	}
-	if in["block_ids"] != nil {
-		w.replaceBlocks(a, texts(in, "block_ids"))
 	}
 	if in["folder_ids"] != nil || in["source_ids"] != nil {
 		w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
@@ -417,6 +395,7 @@ func updateAgent(w *world, c *call) answer {
 	if values := secretsOf(in); values != nil {
 		a.setSecrets(values)
 	}
+	a.lastRun = or(in["last_run_completion"], a.lastRun).(time.Time)
 	if in["message_ids"] != nil {
 		keep := texts(in, "message_ids")
 		a.messages = slices.DeleteFunc(slices.Clone(a.messages), func(m *message) bool { return !slices.Contains(keep, m.id) })
@@ -424,15 +403,8 @@ func updateAgent(w *world, c *call) answer {
 	return ok(w.state(a, everything()))
 }
 
-func (w *world) setLinks(a *agent, kind string, ids []string) {
-	if a.links == nil {
-		a.links = map[string][]string{}
-	}
-	a.links[kind] = ids
-}
-
 func retrieveAgent(w *world, c *call) answer {
-	return ok(w.state(w.agents.must(c.id, noAgent(c.id)), c.included()))
+	return ok(w.state(w.agent(c.id), c.included()))
 }
 
 func deleteAgent(w *world, c *call) answer {
@@ -449,14 +421,17 @@ func deleteAgent(w *world, c *call) answer {
 func (w *world) filterAgents(q object) []*agent {
 	like := ilike(text(q, "query_text"))
 	keys := texts(q, "identifier_keys")
+	tags, all := texts(q, "tags"), flag(q, "match_all_tags")
 	return w.agents.where(func(a *agent) bool {
+		if !tagged(a.tags, tags, all) { // first: with ten thousand agents it leaves the fewest
+			return false
+		}
 		for _, k := range []string{"name", "project_id", "template_id", "base_template_id", "last_stop_reason"} {
 			if text(q, k) != "" && a.fields[k] != q[k] {
 				return false
 			}
 		}
 		return like(text(a.fields, "name")) &&
-			tagged(a.tags, texts(q, "tags"), flag(q, "match_all_tags")) &&
 			(text(q, "created_by_id") == "" || text(q, "created_by_id") == userID) &&
 			(text(q, "identity_id") == "" || a.linked("identity", text(q, "identity_id"))) &&
 			(keys == nil || slices.ContainsFunc(a.links["identity"], func(id string) bool {
@@ -482,7 +457,7 @@ func (w *world) showAgents(rows []*agent, q object, l listing, in include) answe
 }
 
 // linkedAgents lists the agents that have a row of a kind, with the relations of the query. Unlike elsewhere a legacy client gets none unasked.
-func linkedAgents(kind string) func(*world, *call) answer {
+func linkedAgents(kind string) handler {
 	return func(w *world, c *call) answer {
 		in := include{}
 		for _, r := range texts(c.q, "include") {
@@ -495,7 +470,7 @@ func linkedAgents(kind string) func(*world, *call) answer {
 func countAgents(w *world, c *call) answer { return ok(len(w.filterAgents(c.q))) }
 
 // compile is the system prompt with the memory put in.
-func (w *world) compile(a *agent, at time.Time) string {
+func (w *world) compile(a *agent, th *thread, at time.Time) string {
 	var b strings.Builder
 	b.WriteString(text(a.fields, "system") + "\n\n")
 	if len(a.links["block"]) > 0 {
@@ -508,16 +483,9 @@ func (w *world) compile(a *agent, at time.Time) string {
 		}
 		b.WriteString("</memory_blocks>\n\n")
 	}
-	fmt.Fprintf(&b, "<memory_metadata>\n- AGENT_ID: %s\n- CONVERSATION_ID: default\n- System prompt last recompiled: %s\n</memory_metadata>",
-		a.id, clock(a, at))
+	fmt.Fprintf(&b, "<memory_metadata>\n- AGENT_ID: %s\n- CONVERSATION_ID: %s\n- System prompt last recompiled: %s\n</memory_metadata>",
+		a.id, cmp.Or(th.conversation, "default"), clock(a, at))
 	return b.String()
-}
-
-// recompiled renews the system prompt of an agent.
-func (w *world) recompiled(a *agent) {
-	if len(a.messages) > 0 {
-		a.messages[0].text = w.compile(a, w.now())
-	}
 }
 
 func recompileAgent(w *world, c *call, a *agent) answer {
@@ -529,7 +497,7 @@ func recompileAgent(w *world, c *call, a *agent) answer {
 	if flag(c.q, "update_timestamp") {
 		at = w.now()
 	}
-	before, after := m.text, w.compile(a, at)
+	before, after := m.text, w.compile(a, &a.thread, at)
 	if flag(c.q, "dry_run") {
 		return ok(after)
 	}
@@ -545,7 +513,7 @@ func agentContext(w *world, _ *call, a *agent) answer {
 		return with(sample("x.agents.context", "messages", 0), "id", m.id, "agent_id", a.id, "created_at", timestamp(m.created), "role", m.role,
 			"model", get[object](a.fields, "llm_config")["model"], "content", []any{object{"type": "text", "text": m.text, "signature": nil}})
 	})
-	prompt := w.compile(a, w.now())
+	prompt := w.compile(a, &a.thread, w.now())
 	return ok(with(o, "num_messages", len(a.messages), "num_recall_memory", len(a.history), "num_archival_memory", len(w.passagesOf(a)),
 		"system_prompt", a.fields["system"], "num_tokens_system", count(text(a.fields, "system")), "core_memory", prompt,
 		"num_tokens_core_memory", count(prompt), "context_window_size_max", get[object](a.fields, "llm_config")["context_window"],

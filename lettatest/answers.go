@@ -35,6 +35,9 @@ func fail(status int, format string, args ...any) answer {
 	return answer{status: status, body: object{"detail": fmt.Sprintf(format, args...)}}
 }
 
+// always gives everybody the same answer.
+func always(a answer) handler { return func(*world, *call) answer { return a } }
+
 // refuse ends a request: a handler that cannot go on panics with the answer, and dispatch sends it.
 func refuse(status int, format string, args ...any) { panic(fail(status, format, args...)) }
 
@@ -77,10 +80,9 @@ func duplicate(noun string) answer {
 }
 
 // dangling is a violated foreign key.
-func dangling(kind, table, id string) {
-	refuse(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
-		"'asyncpg.exceptions.ForeignKeyViolationError'>: insert or update on table \"%s_agents\" violates foreign key constraint "+
-		"\"%s_agents_%s_id_fkey\"\nDETAIL:  Key (%s_id)=(%s) is not present in table \"%s\".", table, table, kind, kind, id, table)
+func dangling(kind, id string) answer {
+	return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class 'asyncpg.exceptions.ForeignKeyViolationError'>: "+
+		"insert or update violates a foreign key constraint\nDETAIL:  Key (%s_id)=(%s) is not present in table.", kind, id)
 }
 
 // wrong is a 422.

@@ -2,36 +2,27 @@ package lettatest
 
 import (
 	"cmp"
-	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 )
 
 var (
-	archiveRoutes = []route{
-		{op: "archives.create", handle: archives.create},
-		{op: "archives.list", handle: archives.index},
-		{op: "archives.retrieve", handle: archives.retrieve},
-		{op: "archives.update", handle: archives.update},
-		{op: "archives.delete", handle: archives.remove},
-		{op: "archives.agents.list", handle: linkedAgents("archive")},
-		{op: "archives.passages.create", handle: archives.with(func(w *world, c *call, v *row) answer { return ok(w.newPassage(v, c.in).shown()) })},
-		{op: "archives.passages.create_many", handle: archives.with(createPassages)},
-		{op: "archives.passages.delete", handle: deletePassage},
-		{op: "passages.search", handle: searchPassages},
-	}
-	agentArchiveRoutes = []route{
-		{op: "agents.archives.attach", handle: linkRow("archive", archives, true)},
-		{op: "agents.archives.detach", handle: linkRow("archive", archives, false)},
-		{op: "agents.passages.create", handle: withAgent(remember)},
-		{op: "agents.passages.list", handle: withAgent(listPassages)},
-		{op: "agents.passages.search", handle: withAgent(searchAgentPassages)},
-		{op: "agents.passages.delete", handle: deleteAgentPassage},
-		{op: "agents.identities.attach", handle: linkRow("identity", identities, true)},
-		{op: "agents.identities.detach", handle: linkRow("identity", identities, false)},
-	}
+	archiveRoutes = archives.routes("archives", "create list retrieve update delete agents.list passages.create passages.create_many passages.delete",
+		handlers{
+			"passages.create":      archives.with(func(w *world, c *call, v *row) answer { return ok(w.newPassage(v, c.in).shown()) }),
+			"passages.create_many": archives.with(createPassages),
+			"passages.delete":      deletePassage(noContent),
+		})
+	passageRoutes      = passages.routes("passages", "search", handlers{"search": searchPassages})
+	agentArchiveRoutes = slices.Concat(
+		archives.routes("agents.archives", "attach detach", nil),
+		passages.routes("agents.passages", "create list search delete", handlers{
+			"create": withAgent(remember), "list": withAgent(listPassages), "search": withAgent(searchAgentPassages),
+			"delete": deletePassage(ok(object{"message": "Passage deleted"})),
+		}),
+		identities.routes("agents.identities", "attach detach", nil),
+	)
 )
 
 var archives = &resource{
@@ -45,11 +36,7 @@ var archives = &resource{
 		return a != nil && a.linked("archive", r.id)
 	}},
 	making: embedded,
-	gone: func(w *world, r *row) {
-		for _, p := range w.passages.where(func(p *row) bool { return p.fields["archive_id"] == r.id }) {
-			w.passages.drop(p.id)
-		}
-	},
+	gone:   func(w *world, r *row) { passages.dropWhere(w, "archive_id", r.id) },
 }
 
 // embedded gives a new row the embedding that its request names.
@@ -65,18 +52,6 @@ var passages = &resource{
 	sample: func() object { return with(sample("archives.passages.create"), "metadata", object{}) },
 	blank:  "archive_id source_id file_id file_name tags text embedding embedding_config",
 	list:   listing{asc: true, limit: 100},
-}
-
-// linkRow attaches a row to the agent of the path, or detaches it. To detach what is not attached is no error.
-func linkRow(kind string, k *resource, attach bool) func(*world, *call) answer {
-	return withAgent(func(w *world, c *call, a *agent) answer {
-		if attach {
-			a.link(kind, k.get(w, c.sub).id)
-		} else {
-			a.unlink(kind, c.sub)
-		}
-		return ok(null)
-	})
 }
 
 // newPassage stores a text in an archive.
@@ -102,32 +77,22 @@ func createPassages(w *world, c *call, v *row) answer {
 	return ok(shown(get[[]any](c.in, "passages"), func(in any) any { return w.newPassage(v, in.(object)).shown() }))
 }
 
-func deletePassage(w *world, c *call) answer {
-	w.passages.must(c.sub, fail(http.StatusNotFound, "Agent passage with id %s not found in database.", c.sub))
-	w.passages.drop(c.sub)
-	return noContent
-}
-
-func deleteAgentPassage(w *world, c *call) answer {
-	w.passages.must(c.sub, fail(http.StatusNotFound, "Passage with id %s not found in database.", c.sub))
-	w.passages.drop(c.sub)
-	return ok(object{"message": "Memory id=" + c.sub + " successfully deleted"})
+func deletePassage(done answer) handler {
+	return func(w *world, c *call) answer {
+		passages.drop(w, passages.get(w, c.sub))
+		return done
+	}
 }
 
 // remember stores a text in the first archive of an agent, which is made if there is none.
 func remember(w *world, c *call, a *agent) answer {
-	var v *row
-	if ids := a.links["archive"]; len(ids) > 0 {
-		v = w.archives.get(ids[0])
-	} else {
-		v = archives.fresh(w, object{
+	v := first(archives.of(w, a))
+	if v == nil {
+		v = w.archives.put(archives.fresh(w, object{
 			"name": text(a.fields, "name") + "'s Archive", "description": "Default archive created automatically",
-			"embedding_config": maps.Clone(get[object](a.fields, "embedding_config")),
-		})
-		if get[object](a.fields, "embedding_config") == nil {
-			v.fields["embedding_config"] = nil
-		}
-		a.link("archive", w.archives.put(v).id)
+			"embedding_config": a.fields["embedding_config"],
+		}))
+		a.link("archive", v.id)
 	}
 	return ok([]any{w.newPassage(v, c.in).shown()})
 }
@@ -139,11 +104,11 @@ func (w *world) passagesOf(a *agent) []*row {
 func listPassages(w *world, c *call, a *agent) answer {
 	like := ilike(text(c.q, "search"))
 	rows := slices.DeleteFunc(w.passagesOf(a), func(p *row) bool { return !like(text(p.fields, "text")) })
-	k := *passages
+	l := passages.list
 	if asc, ok := c.q["ascending"].(bool); ok {
-		k.list.asc = asc
+		l.asc = asc
 	}
-	return k.page(w, c.q, rows)
+	return passages.page(w, c.q, l, rows)
 }
 
 // found are the passages that a search finds. There is no meaning here: those that have a word of the query come first, oldest first.
@@ -183,7 +148,7 @@ func searchPassages(w *world, c *call) answer {
 	if id := text(c.in, "agent_id"); id != "" {
 		rows = w.passagesOf(w.agents.must(id, noAgent(id)))
 	} else if id := text(c.in, "archive_id"); id != "" {
-		rows = w.passages.where(func(p *row) bool { return p.fields["archive_id"] == id })
+		rows = whose(&w.passages, "archive_id", id)
 	}
 	rows = found(rows, c.in, text(c.in, "query"))
 	limit := or(c.in["limit"], 5).(int)

@@ -1,32 +1,24 @@
 package lettatest
 
 import (
-	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/letta-go/letta/internal/python"
 )
 
 var (
-	blockRoutes = []route{
-		{op: "blocks.list", handle: listBlocks},
-		{op: "blocks.count", handle: countBlocks},
-		{op: "blocks.create", handle: blocks.create},
-		{op: "blocks.update", handle: blocks.update},
-		{op: "blocks.delete", handle: blocks.remove},
-		{op: "blocks.retrieve", handle: blocks.retrieve},
-		{op: "blocks.agents.list", handle: linkedAgents("block")},
-	}
-	agentBlockRoutes = []route{
-		{op: "agents.blocks.retrieve", handle: withBlock(func(w *world, c *call, _ *agent, b *row) answer { return ok(blocks.view(w, b)) })},
-		{op: "agents.blocks.list", handle: listAgentBlocks},
-		{op: "agents.blocks.update", handle: withBlock(updateAgentBlock)},
-		{op: "agents.blocks.attach", handle: attachBlock},
-		{op: "agents.blocks.detach", handle: withBlock(detachBlock)},
-	}
+	blockRoutes = blocks.routes("blocks", "list count create update delete retrieve agents.list", handlers{"list": listBlocks, "count": countBlocks})
+
+	agentBlockRoutes = blocks.routes("agents.blocks", "retrieve list update attach detach", handlers{
+		"retrieve": withBlock(func(w *world, _ *call, b *row) answer { return ok(blocks.view(w, b)) }),
+		"list":     blocks.ofAgent(listing{}),
+		"update":   withBlock(updateAgentBlock),
+		"detach":   withBlock(func(w *world, c *call, _ *row) answer { return blocks.detach(w, c) }),
+	})
 )
 
 var blocks = &resource{
@@ -53,8 +45,21 @@ var blocks = &resource{
 		return o
 	},
 	deleted: null,
+	give: func(w *world, a *agent, b *row) {
+		switch {
+		case a.linked("block", b.id):
+			return
+		case w.sameLabel(a.links["block"], b):
+			refuse(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) duplicate key value violates unique constraint "+
+				"\"unique_label_per_agent\": label %s", python.Repr(b.fields["label"]))
+		}
+		a.link("block", b.id)
+		w.changedAgent(a)
+	},
+	take: (*world).changedAgent,
+	told: everybody,
 	filters: map[string]filter{
-		"templates_only": always, "match_all_tags": always, "tags": always, "show_hidden_blocks": always, "identity_id": never, "identifier_keys": never,
+		"templates_only": yes, "match_all_tags": yes, "tags": yes, "show_hidden_blocks": yes, "identity_id": no, "identifier_keys": no,
 		"name":         func(_ *world, b *row, v any) bool { return b.fields["template_name"] == v },
 		"label_search": contains("label"), "value_search": contains("value"), "description_search": contains("description"),
 		"connected_to_agents_count_gt": func(w *world, b *row, v any) bool { return w.users(b.id) > v.(int) },
@@ -88,7 +93,7 @@ func (w *world) users(id string) int {
 func (w *world) changedBlock(b *row) {
 	for _, a := range w.agents.rows {
 		if a.linked("block", b.id) {
-			w.recompiled(a)
+			w.renew(a, &a.thread)
 		}
 	}
 }
@@ -110,17 +115,13 @@ func listBlocks(w *world, c *call) answer {
 		delete(q, "label_search")
 	}
 	rows := slices.DeleteFunc(w.matchingBlocks(q), func(b *row) bool { return flag(b.fields, "hidden") && !flag(q, "show_hidden_blocks") })
-	exact := get[[]any](q, "connected_to_agents_count_eq")
-	less := q["connected_to_agents_count_lt"] != nil
-	if q["connected_to_agents_count_gt"] == nil && !less && exact == nil {
-		return blocks.page(w, q, rows)
+	l := blocks.list
+	for _, count := range []string{"gt", "lt", "eq"} {
+		if q["connected_to_agents_count_"+count] != nil { // counting sorts by id
+			l = listing{asc: true, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
+		}
 	}
-	// Counting joins the agents: sorted by id, though the cursor goes by time; without lt, or eq with 0, blocks of no agent do not take part.
-	rows = slices.DeleteFunc(rows, func(b *row) bool { return w.users(b.id) == 0 && !less && !slices.Contains(exact, any(0)) })
-	rows = page(rows, w.blocks.find, with(maps.Clone(q), "limit", 0), blocks.list)
-	byID := &resource{rows: blocks.rows, show: blocks.show, list: listing{asc: true, byID: true, fixed: true}}
-	slices.SortFunc(rows, func(a, b *row) int { return strings.Compare(a.id, b.id) })
-	return byID.page(w, pick(q, "limit"), rows)
+	return blocks.page(w, q, l, rows)
 }
 
 func countBlocks(w *world, c *call) answer {
@@ -132,33 +133,25 @@ func countBlocks(w *world, c *call) answer {
 	return ok(len(w.blocks.rows))
 }
 
-// withBlock finds an agent and the block of it that the path names by its label or its id.
-func withBlock(f func(*world, *call, *agent, *row) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		a := w.agents.must(c.id, notFound("Agent", c.id))
-		for _, id := range a.links["block"] {
-			if b := w.blocks.get(id); b.id == c.sub || b.fields["label"] == c.sub && c.params["block_id"] == "" {
-				return f(w, c, a, b)
+// withBlock finds the block of an agent that the path names by its label or its id.
+func withBlock(f func(*world, *call, *row) answer) handler {
+	return withAgent(func(w *world, c *call, a *agent) answer {
+		for _, b := range blocks.of(w, a) {
+			if b.id == c.sub || b.fields["label"] == c.sub && c.params["block_id"] == "" {
+				return f(w, c, b)
 			}
 		}
 		return fail(http.StatusNotFound, "No block with label '%s' found for agent '%s'", c.sub, c.id)
-	}
+	})
 }
 
-func updateAgentBlock(w *world, c *call, _ *agent, b *row) answer {
+func updateAgentBlock(w *world, c *call, b *row) answer {
 	tags := b.tags
 	overlay(b.fields, c.in)
 	makeBlock(w, c, b)
 	b.tags = tags
 	w.changedBlock(b)
 	return ok(blocks.view(w, b))
-}
-
-func listAgentBlocks(w *world, c *call) answer {
-	a := w.agents.must(c.id, notFound("Agent", c.id))
-	newest := *blocks
-	newest.list = listing{}
-	return newest.page(w, c.q, blocks.of(w, a))
 }
 
 // sameLabel finds the block of an agent that has the label of another: an agent has one block per label.
@@ -182,27 +175,11 @@ func (w *world) replaceBlocks(a *agent, want []string) {
 			rows = append(rows, id)
 		}
 	}
-	w.setLinks(a, "block", slices.DeleteFunc(rows, func(id string) bool { return !slices.Contains(want, id) }))
+	a.setLinks("block", slices.DeleteFunc(rows, func(id string) bool { return !slices.Contains(want, id) }))
 }
 
-func attachBlock(w *world, c *call) answer {
-	a, b := w.agents.must(c.id, notFound("Agent", c.id)), blocks.get(w, c.sub)
-	switch {
-	case a.linked("block", b.id):
-	case w.sameLabel(a.links["block"], b):
-		return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) duplicate key value violates unique constraint "+
-			"\"unique_label_per_agent\": label %s", python.Repr(b.fields["label"]))
-	default:
-		a.link("block", b.id)
-		a.updated = w.now()
-		w.recompiled(a)
-	}
-	return ok(w.state(a, everything()))
-}
-
-func detachBlock(w *world, _ *call, a *agent, b *row) answer {
-	a.unlink("block", b.id)
+// changedAgent is what a new or a lost block does to an agent.
+func (w *world) changedAgent(a *agent) {
 	a.updated = w.now()
-	w.recompiled(a)
-	return ok(w.state(a, everything()))
+	w.renew(a, &a.thread)
 }

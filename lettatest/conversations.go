@@ -28,10 +28,9 @@ var conversationRoutes = []route{
 // A conversation is one stored conversation; its fields are what answers show of it.
 type conversation struct {
 	row
+	thread
 	agent       string
 	lastMessage time.Time
-	messages    []*message // in context
-	history     []*message // all
 }
 
 // state is the JSON form of a conversation. Lists and updates leave the messages out.
@@ -47,16 +46,14 @@ func (w *world) newConversation(a *agent) *conversation {
 	v := &conversation{row: w.newRow("conv"), agent: a.id}
 	v.fields = with(sample("conversations.create.no_body"), "agent_id", a.id, "isolated_block_ids", []any{})
 	maps.Copy(v.fields, nulls("summary model model_settings"))
-	w.open(a, v)
+	v.conversation = v.id
+	w.open(a, &v.thread)
 	return w.conversations.put(v)
 }
 
-// open gives a conversation its system prompt.
-func (w *world) open(a *agent, v *conversation) {
-	prompt := strings.Replace(w.compile(a, w.now()), "- CONVERSATION_ID: default", "- CONVERSATION_ID: "+v.id, 1)
-	m := &message{role: "system", text: prompt, otid: uuid(), conversation: v.id}
-	w.keep(a, &v.messages, m)
-	v.history = append(v.history, m)
+// open gives a thread its system prompt.
+func (w *world) open(a *agent, th *thread) {
+	w.keep(a, th, &message{role: "system", text: w.compile(a, th, w.now()), otid: uuid()})
 }
 
 // direct is the agent that a path stands for: by its id, or as default with the agent named elsewhere.
@@ -70,15 +67,12 @@ func (c *call) direct(agent string) string {
 	return ""
 }
 
-func noConversation(id string) answer {
-	a := notFound("Conversation", id)
-	o := a.body.(object)
-	o["detail"] = text(o, "detail") + ", is_deleted=False"
-	return a
+func (w *world) talk(id string) *conversation {
+	return w.conversations.must(id, notFound("Conversation", id))
 }
 
-func withConversation(f func(*world, *call, *conversation) answer) func(*world, *call) answer {
-	return func(w *world, c *call) answer { return f(w, c, w.conversations.must(c.id, noConversation(c.id))) }
+func withConversation(f func(*world, *call, *conversation) answer) handler {
+	return func(w *world, c *call) answer { return f(w, c, w.talk(c.id)) }
 }
 
 // set stores what a create or an update sets.
@@ -96,7 +90,7 @@ func (v *conversation) set(in object) {
 
 func createConversation(w *world, c *call) answer {
 	c.precheck()
-	a := w.agents.must(text(c.q, "agent_id"), fail(http.StatusNotFound, "Agent not found"))
+	a := w.agent(text(c.q, "agent_id"))
 	v := w.newConversation(a)
 	v.set(c.in)
 	isolated := []any{}
@@ -119,45 +113,31 @@ func updateConversation(w *world, c *call, v *conversation) answer {
 }
 
 func listConversations(w *world, c *call) answer {
-	if id := text(c.q, "after"); id != "" && w.conversations.get(id) == nil && c.q["limit"] != 0 {
-		return notFound("Conversation", id)
+	if id := text(c.q, "after"); id != "" && c.q["limit"] != 0 {
+		w.talk(id)
 	}
-	like := ilike(text(c.q, "summary_search"))
-	rows := w.conversations.where(func(v *conversation) bool {
-		return (text(c.q, "agent_id") == "" || v.agent == text(c.q, "agent_id")) && like(text(v.fields, "summary"))
-	})
 	l := listing{none: true}
 	if by := text(c.q, "order_by"); by == "last_message_at" || by == "last_run_completion" {
 		l.by = func(r *row) time.Time { return w.conversations.get(r.id).lastMessage }
 	}
+	rows := filtered(w, w.conversations.rows, map[string]filter{"summary_search": contains("summary")}, c.q)
 	return show(rows, w.conversations.find, c.q, l, func(v *conversation) any { return v.state(false) })
 }
 
 func forkConversation(w *world, c *call) answer {
-	from := w.conversations.get(c.id)
-	id := c.direct(text(c.q, "agent_id"))
-	if id == "" && from == nil {
-		return noConversation(c.id)
+	a, from := w.thread(c, c.q)
+	v := w.newConversation(a)
+	if old := w.conversations.get(from.conversation); old != nil {
+		v.fields["model"], v.fields["model_settings"] = old.fields["model"], old.fields["model_settings"]
 	}
-	if from != nil {
-		id = from.agent
-	}
-	a := w.agents.must(id, fail(http.StatusNotFound, "Agent not found"))
-	context, v := a.messages, w.newConversation(a)
-	if from != nil {
-		context = from.messages
-		v.fields["model"], v.fields["model_settings"] = from.fields["model"], from.fields["model_settings"]
-	}
-	v.messages[0].created = context[0].created // the prompt comes first in lists
-	v.messages = append(v.messages, context[1:]...)
-	v.history = append(v.history, context[1:]...)
+	v.messages[0].created = from.messages[0].created // the prompt comes first in lists
+	v.messages, v.history = append(v.messages, from.messages[1:]...), append(v.history, from.messages[1:]...)
 	return ok(v.state(false))
 }
 
 func listConversationMessages(w *world, c *call) answer {
 	if id := c.direct(text(c.q, "agent_id")); id != "" {
-		a := w.agents.must(id, fail(http.StatusNotFound, "Agent not found"))
-		return w.showMessages(of(a.history, "default"), c.q, withCursor, false)
+		return w.showMessages(of(w.agent(id).history, "default"), c.q, withCursor, false)
 	}
 	var all []*message
 	if v := w.conversations.get(c.id); v != nil {
@@ -180,7 +160,7 @@ func attachConversation(w *world, c *call) answer {
 	switch {
 	case len(runs) == 0:
 		return invalid("No active runs found for this conversation.")
-	case !runs[0].background:
+	case !flag(runs[0].fields, "background"):
 		return notBackground()
 	}
 	return runs[0].replay(c.in)
@@ -196,8 +176,8 @@ func (c *call) scope(agent string) (string, string) {
 
 func cancelConversation(w *world, c *call) answer {
 	agent, conversation := c.scope(text(c.q, "agent_id"))
-	if agent == "" && w.conversations.get(c.id) == nil {
-		return noConversation(c.id)
+	if agent == "" {
+		w.talk(c.id)
 	}
 	runs := w.activeRuns(agent, conversation)
 	if len(runs) == 0 {
@@ -211,35 +191,25 @@ func cancelConversation(w *world, c *call) answer {
 	return ok(out)
 }
 
-// context finds what a compaction or a recompilation is about.
-func (w *world) context(c *call) (*agent, *conversation) {
-	if id := c.direct(text(c.in, "agent_id")); id != "" {
-		return w.agents.must(id, noAgent(id)), nil
+// thread finds what a path is about: a conversation, or the thread of the agent that it or its parameters name.
+func (w *world) thread(c *call, named object) (*agent, *thread) {
+	if id := c.direct(text(named, "agent_id")); id != "" {
+		a := w.agent(id)
+		return a, &a.thread
 	}
-	v := w.conversations.must(c.id, noConversation(c.id))
-	return w.agents.get(v.agent), v
+	v := w.talk(c.id)
+	return w.agents.get(v.agent), &v.thread
 }
 
 func compactConversation(w *world, c *call) answer {
-	a, v := w.context(c)
-	mode := text(get[object](c.in, "compaction_settings"), "mode")
-	if v == nil {
-		return w.compact(a, &a.messages, "", mode)
-	}
-	before := len(a.history)
-	out := w.compact(a, &v.messages, v.id, mode)
-	v.history = append(v.history, a.history[before:]...)
-	return out
+	a, th := w.thread(c, c.in)
+	return w.compact(c, a, th)
 }
 
 func recompileConversation(w *world, c *call) answer {
-	a, v := w.context(c)
-	prompt, in := w.compile(a, w.now()), a.messages
-	if v != nil {
-		in = v.messages
+	a, th := w.thread(c, c.in)
+	if flag(c.q, "dry_run") {
+		return ok(w.compile(a, th, w.now()))
 	}
-	if !flag(c.q, "dry_run") && len(in) > 0 {
-		in[0].text = prompt
-	}
-	return ok(prompt)
+	return ok(w.renew(a, th))
 }

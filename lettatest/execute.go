@@ -16,7 +16,7 @@ func (r toolReturn) read(a *agent, at time.Time, value any) toolReturn {
 	if r.failed {
 		status = "Failed"
 	}
-	r.said = packed("status", status, "message", value, "time", clock(a, at))
+	r.said = report{Status: status, Message: value, Time: clock(a, at)}.String()
 	return r
 }
 
@@ -48,56 +48,66 @@ func (t *turn) execute(calls []ToolCall, approved bool) []toolReturn {
 
 func (t *turn) executeOne(c ToolCall, approved bool) toolReturn {
 	r := toolReturn{id: c.ID, name: c.Name}
-	var run func(string) (string, error)
-	var value any
-	var bad *python.Error
+	var run tool
 	t.locked(func(a *agent) {
-		w := t.w
-		var names []string
-		var tool *row
-		for _, have := range tools.of(w, a) {
-			if names = append(names, text(have.fields, "name")); have.fields["name"] == c.Name {
-				tool = have
+		have := tools.of(t.w, a)
+		i := slices.IndexFunc(have, func(have *row) bool { return have.fields["name"] == c.Name })
+		switch {
+		case i >= 0:
+			run = t.w.runner(a, have[i], c.Arguments)
+			if !slices.Contains(t.run.tools, have[i].id) {
+				t.run.tools = append(t.run.tools, have[i].id)
 			}
-		}
-		switch {
-		case tool == nil && approved:
-			r.failed, r.text = true, "Tool not found"
-			return
-		case tool == nil:
-			r.failed = true
-			r.text = fmt.Sprintf("[ToolConstraintError] Cannot call %s, valid tools include: [%s].", c.Name, printed(names))
-			return
-		case !slices.Contains(t.run.tools, tool.id):
-			t.run.tools = append(t.run.tools, tool.id)
-		}
-		if run = w.functions[c.Name]; run == nil {
-			run = w.serverFunction(tool)
-		}
-		var args object
-		switch {
-		case run != nil:
-		case isLettaTool(tool):
-			r.text, value, bad = w.builtin(a, c)
-		case readJSON([]byte(c.Arguments), &args) == nil:
-			r.text, bad = callTool(nil, text(tool.fields, "source_code"), args)
+		case approved:
+			r.text = "Tool not found"
+		default:
+			names := shown(have, func(have *row) any { return have.fields["name"] })
+			r.text = fmt.Sprintf("[ToolConstraintError] Cannot call %s, valid tools include: %s.", c.Name, python.Repr(names))
 		}
 	})
-	if run != nil {
-		out, err := run(c.Arguments)
-		if r.text = out; err != nil {
-			bad = &python.Error{Kind: "RuntimeError", Text: err.Error()}
+	var value any
+	if r.failed = run == nil; run != nil {
+		var bad *python.Error
+		if r.text, value, bad = run(); bad != nil {
+			r.failed, r.text, value, r.stderr = true, bad.Text, nil, []any{bad.In(c.Name)}
 		}
 	}
-	if bad != nil {
-		r.failed, r.text, value = true, bad.Text, nil
-		r.stderr = []any{bad.In(c.Name)}
-	}
-	if value == nil {
-		value = r.text
-	}
-	t.locked(func(a *agent) { r = r.read(a, t.w.now(), value) })
+	t.locked(func(a *agent) { r = r.read(a, t.w.now(), or(value, r.text)) })
 	return r
+}
+
+// A tool is ready to run, outside of the lock. value is its result as JSON if that is no string.
+type tool func() (out string, value any, bad *python.Error)
+
+// runner makes a tool ready: what was given to Server.Tool or Server.MCP, a built-in one, or else its source.
+func (w *world) runner(a *agent, r *row, arguments string) tool {
+	run := w.functions[text(r.fields, "name")]
+	if run == nil {
+		run = w.serverFunction(r)
+	}
+	switch {
+	case run != nil:
+		return func() (string, any, *python.Error) {
+			out, err := run(arguments)
+			if err != nil {
+				return "", nil, &python.Error{Kind: "RuntimeError", Text: err.Error()}
+			}
+			return out, nil, nil
+		}
+	case isLettaTool(r):
+		out, value, bad := w.builtin(a, text(r.fields, "name"), arguments)
+		return func() (string, any, *python.Error) { return out, value, bad }
+	}
+	def, parsed := python.Parse(text(r.fields, "source_code"))
+	return func() (string, any, *python.Error) {
+		if !parsed {
+			return "", nil, &python.Error{Kind: "SyntaxError", Text: "invalid syntax"}
+		}
+		var args object
+		_ = readJSON([]byte(arguments), &args) // what is no object counts as an empty one
+		out, bad := def.Call(args)
+		return out, nil, bad
+	}
 }
 
 // builtins are the built-in tools that run here.
@@ -105,50 +115,54 @@ var builtins = strings.Fields(
 	"memory_insert memory_replace memory_rethink core_memory_append core_memory_replace send_message conversation_search")
 
 // builtin runs a built-in tool. value is the result as JSON if it is no string.
-func (w *world) builtin(a *agent, c ToolCall) (out string, value any, bad *python.Error) {
+func (w *world) builtin(a *agent, name, arguments string) (out string, value any, bad *python.Error) {
 	failed := func(kind, format string, args ...any) (string, any, *python.Error) {
 		return "", nil, &python.Error{Kind: kind, Text: fmt.Sprintf(format, args...)}
 	}
-	if !slices.Contains(builtins, c.Name) {
-		return failed("NotImplementedError", "lettatest does not run %s; see Server.Tool", c.Name)
+	if !slices.Contains(builtins, name) {
+		return failed("NotImplementedError", "lettatest does not run %s; see Server.Tool", name)
 	}
-	params := get[object](get[object](w.toolNamed(c.Name).fields, "json_schema"), "parameters")
+	params := get[object](get[object](w.toolNamed(name).fields, "json_schema"), "parameters")
 	args := object{}
-	_ = readJSON([]byte(c.Arguments), &args) // what is no object counts as an empty one
-	missing := slices.DeleteFunc(texts(params, "required"), func(name string) bool { return args[name] != nil })
-	for name := range args {
-		if get[object](params, "properties")[name] == nil {
-			return failed("TypeError", "LettaCoreToolExecutor.%s() got an unexpected keyword argument %s", c.Name, python.Repr(name))
+	_ = readJSON([]byte(arguments), &args) // what is no object counts as an empty one
+	for arg := range args {
+		if get[object](params, "properties")[arg] == nil {
+			return failed("TypeError", "LettaCoreToolExecutor.%s() got an unexpected keyword argument %s", name, python.Repr(arg))
 		}
 	}
+	missing := slices.DeleteFunc(texts(params, "required"), func(arg string) bool { return args[arg] != nil })
 	if len(missing) > 0 {
-		return failed("TypeError", "LettaCoreToolExecutor.%s() missing %d required positional arguments: '%s'", c.Name, len(missing),
+		return failed("TypeError", "LettaCoreToolExecutor.%s() missing %d required positional arguments: '%s'", name, len(missing),
 			strings.Join(missing, "' and '"))
 	}
-	if c.Name == "conversation_search" {
+	switch name {
+	case "conversation_search":
 		out, value = w.recall(a, text(args, "query"))
 		return out, value, nil
-	}
-	if c.Name == "send_message" {
+	case "send_message":
 		return "Sent message successfully.", nil, nil
 	}
-	var b *row
 	var labels []string
-	for _, id := range a.links["block"] {
-		have := w.blocks.get(id)
-		if labels = append(labels, text(have.fields, "label")); have.fields["label"] == args["label"] {
-			b = have
+	for _, b := range blocks.of(w, a) {
+		if labels = append(labels, text(b.fields, "label")); b.fields["label"] != args["label"] {
+			continue
 		}
+		if flag(b.fields, "read_only") {
+			return failed("ValueError", "This block is read-only and cannot be edited.")
+		}
+		if out, bad = edited(name, text(b.fields, "value"), args); bad == nil {
+			b.fields["value"] = out
+			w.changedBlock(b)
+		}
+		return out, nil, bad
 	}
-	if b == nil {
-		return failed("KeyError", "%s", python.Repr(fmt.Sprintf("Block field %s does not exist (available sections = %s)", text(args, "label"),
-			strings.Join(labels, ", "))))
-	}
-	if flag(b.fields, "read_only") {
-		return failed("ValueError", "This block is read-only and cannot be edited.")
-	}
-	old := text(b.fields, "value")
-	switch c.Name {
+	return failed("KeyError", "'Block field %s does not exist (available sections = %s)'", text(args, "label"), strings.Join(labels, ", "))
+}
+
+// edited is the value of a block behind a tool that edits memory.
+func edited(tool, old string, args object) (string, *python.Error) {
+	added := text(args, "new_string") + text(args, "content") + text(args, "new_memory")
+	switch tool {
 	case "memory_insert":
 		lines := strings.Split(old, "\n")
 		at := len(lines)
@@ -157,45 +171,38 @@ func (w *world) builtin(a *agent, c ToolCall) (out string, value any, bad *pytho
 			at = int(i)
 		}
 		if at < 0 || at > len(lines) {
-			return failed("ValueError", "Invalid `insert_line` parameter: %d. It should be within the range of lines of the memory block: [0, %d], or "+
-				"-1 to append to the end of the memory block.", at, len(lines))
+			return "", &python.Error{Kind: "ValueError", Text: fmt.Sprintf("Invalid `insert_line` parameter: %d. It should be within [0, %d], or -1 to "+
+				"append to the end of the memory block.", at, len(lines))}
 		}
-		out = strings.Join(slices.Insert(lines, at, strings.Split(text(args, "new_string"), "\n")...), "\n")
+		return strings.Join(slices.Insert(lines, at, added), "\n"), nil
 	case "memory_rethink":
-		out = text(args, "new_memory")
+		return added, nil
 	case "core_memory_append":
-		out = old + "\n" + text(args, "content")
-	default:
-		from, to := text(args, "old_string")+text(args, "old_content"), text(args, "new_string")+text(args, "new_content")
-		if !strings.Contains(old, from) {
-			return failed("ValueError", "Old content '%s' not found in memory block '%s'", from, text(args, "label"))
-		}
-		out = strings.Replace(old, from, to, 1)
+		return old + "\n" + added, nil
 	}
-	b.fields["value"] = out
-	w.changedBlock(b)
-	return out, nil, nil
+	from := text(args, "old_string") + text(args, "old_content")
+	if !strings.Contains(old, from) {
+		return "", &python.Error{Kind: "ValueError", Text: fmt.Sprintf("Old content '%s' not found in memory block '%s'", from, text(args, "label"))}
+	}
+	return strings.Replace(old, from, added+text(args, "new_content"), 1), nil
 }
 
 // recall is conversation_search: messages that contain a text, newest first. It is told in Python to clients and in JSON to the model.
 func (w *world) recall(a *agent, query string) (string, any) {
-	var told []string
-	var value []string
-	for i := len(a.history) - 1; i >= 0 && len(told) < 5; i-- {
-		m := a.history[i]
-		if m.role != "user" && m.role != "assistant" || m.text == "" || !strings.Contains(strings.ToLower(m.text), strings.ToLower(query)) {
+	results := []any{}
+	for _, m := range slices.Backward(a.history) {
+		if len(results) == 5 || m.role != "user" && m.role != "assistant" || m.text == "" ||
+			!strings.Contains(strings.ToLower(m.text), strings.ToLower(query)) {
 			continue
 		}
-		ago := fmt.Sprintf("%ds ago", int(time.Since(m.created).Seconds()))
-		told = append(told, fmt.Sprintf("{'timestamp': '%s', 'time_ago': '%s', 'role': '%s', 'relevance': {'search_mode': 'sql'}, 'content': %s}",
-			pyTime(m.created), ago, m.role, python.Repr(m.text)))
-		value = append(value, fmt.Sprintf(`{"timestamp":%q,"time_ago":%q,"role":%q,"relevance":{"search_mode":"sql"},"content":%s}`,
-			pyTime(m.created), ago, m.role, encode(m.text)))
+		results = append(results, object{
+			"timestamp": pyTime(m.created), "time_ago": fmt.Sprintf("%ds ago", int(time.Since(m.created).Seconds())), "role": m.role,
+			"relevance": object{"search_mode": "sql"}, "content": m.text,
+		})
 	}
-	say := "No results found."
-	if told != nil {
-		say = fmt.Sprintf("Showing %d results:", len(told))
+	o := object{"message": "No results found.", "results": results}
+	if len(results) > 0 {
+		o["message"] = fmt.Sprintf("Showing %d results:", len(results))
 	}
-	return fmt.Sprintf("{'message': '%s', 'results': [%s]}", say, strings.Join(told, ", ")),
-		json.RawMessage(fmt.Sprintf(`{"message":%q,"results":[%s]}`, say, strings.Join(value, ",")))
+	return python.Repr(o), o
 }

@@ -11,29 +11,24 @@ import (
 )
 
 var (
-	folderRoutes = []route{
-		{op: "folders.count", handle: folders.count},
-		{op: "folders.retrieve", handle: folders.retrieve},
-		{op: "folders.list", handle: folders.index},
-		{op: "folders.create", handle: folders.create},
-		{op: "folders.update", handle: folders.update},
-		{op: "folders.delete", handle: folders.remove},
-		{op: "folders.files.upload", handle: folders.with(uploadFile)},
-		{op: "folders.agents.list", handle: folders.with(listFolderAgents)},
-		{op: "folders.passages.list", handle: folders.with(listFolderPassages)},
-		{op: "folders.files.list", handle: folders.with(listFiles)},
-		{op: "folders.files.retrieve", handle: retrieveFile},
-		{op: "folders.files.delete", handle: deleteFile},
-	}
-	agentFolderRoutes = []route{
-		{op: "agents.folders.attach", handle: withAgent(attachFolder)},
-		{op: "agents.folders.detach", handle: withAgent(detachFolder)},
-		{op: "agents.files.close_all", handle: withAgent(closeFiles)},
-		{op: "agents.files.open", handle: withAgent(openFile)},
-		{op: "agents.files.close", handle: withAgent(closeFile)},
-		{op: "agents.folders.list", handle: withAgent(listAgentFolders)},
-		{op: "agents.files.list", handle: withAgent(listAgentFiles)},
-	}
+	folderRoutes = folders.routes("folders", "count retrieve list create update delete files.upload agents.list passages.list files.list files.retrieve "+
+		"files.delete", handlers{
+		"files.upload":   folders.with(uploadFile),
+		"agents.list":    folders.with(listFolderAgents),
+		"passages.list":  folders.with(listFolderPassages),
+		"files.list":     folders.with(listFiles),
+		"files.retrieve": func(w *world, c *call) answer { return ok(shownFile(c, w.files.must(c.sub, crash()))) },
+		"files.delete": func(w *world, c *call) answer {
+			files.drop(w, files.get(w, c.sub))
+			return noContent
+		},
+	})
+	agentFolderRoutes = slices.Concat(
+		folders.routes("agents.folders", "attach detach list", handlers{"attach": attachFolder, "list": withAgent(listAgentFolders)}),
+		files.routes("agents.files", "close_all open close list", handlers{
+			"close_all": withAgent(closeFiles), "open": withAgent(openFile), "close": withAgent(closeFile), "list": withAgent(listAgentFiles),
+		}),
+	)
 )
 
 var folders = &resource{
@@ -46,17 +41,22 @@ var folders = &resource{
 		if c.in["embedding"] == nil && c.in["embedding_config"] == nil {
 			panic(invalid("Must specify either embedding or embedding_config in request"))
 		}
-		if slices.ContainsFunc(w.folders.rows, func(f *row) bool { return f.fields["name"] == r.fields["name"] }) {
+		if whose(&w.folders, "name", r.fields["name"]) != nil {
 			panic(duplicate("Source"))
 		}
 		embedded(w, c, r)
 	},
 	deleted: null,
-	gone: func(w *world, r *row) {
-		for _, f := range w.filesIn(r.id) {
-			w.dropFile(f)
+	gone:    func(w *world, r *row) { files.dropWhere(w, "source_id", r.id) },
+	give:    (*world).openFolder,
+	take: func(w *world, a *agent) { // the rows of the files stay: only they are not shown any more
+		if len(a.links["source"]) == 0 {
+			for _, t := range w.fileTools() {
+				a.unlink("tool", t.id)
+			}
 		}
 	},
+	told: legacy,
 }
 
 // files are made by uploads. A file is at once what it would become: parsed, embedded, done; only the answer to its upload says otherwise.
@@ -64,11 +64,17 @@ var files = &resource{
 	kind: "file", noun: "FileMetadata",
 	rows: func(w *world) *table[*row] { return &w.files },
 	list: listing{noun: "FileMetadata"},
+	gone: func(w *world, f *row) {
+		passages.dropWhere(w, "file_id", f.id)
+		for _, a := range w.agents.rows {
+			if r := a.open(f.id); r != nil {
+				a.opened.drop(r.id)
+			}
+		}
+	},
 }
 
-func (w *world) filesIn(folder string) []*row {
-	return w.files.where(func(f *row) bool { return f.fields["source_id"] == folder })
-}
+func (w *world) filesIn(folder string) []*row { return whose(&w.files, "source_id", folder) }
 
 // fileTypes are the kinds of files that the server takes, and how it calls them.
 var fileTypes = map[string]string{
@@ -102,7 +108,7 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	case mode == "skip":
 		return ok(uploaded(old))
 	case mode == "replace":
-		w.dropFile(old)
+		files.drop(w, old)
 	default:
 		ext := path.Ext(name)
 		stored = fmt.Sprintf("%s_(%d)%s", strings.TrimSuffix(name, ext), same, ext)
@@ -111,8 +117,11 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	content := string(up.head)
 	f.fields = with(sample("folders.files.retrieve"), "source_id", folder.id, "file_name", base+"/"+stored, "original_file_name", name,
 		"file_type", kind, "file_size", up.size, "content", content, "total_chunks", 1, "chunks_embedded", 1)
-	if up.size == 0 {
-		with(f.fields, "processing_status", "error", "error_message", "No text extracted from file", "total_chunks", 0, "chunks_embedded", 0)
+	switch {
+	case up.size == 0:
+		f.fields["chunks_embedded"] = 0
+	case strings.TrimSpace(content) == "":
+		with(f.fields, "processing_status", "error", "error_message", "No chunks created from text with default chunker", "total_chunks", nil, "chunks_embedded", nil)
 	}
 	f.links = map[string][]string{"sha256": {up.digest}}
 	w.files.put(&f)
@@ -143,28 +152,7 @@ func shownFile(c *call, f *row) object {
 }
 
 func listFiles(w *world, c *call, folder *row) answer {
-	k := *files
-	k.show = func(_ *world, f *row) any { return shownFile(c, f) }
-	return k.page(w, c.q, w.filesIn(folder.id))
-}
-
-func retrieveFile(w *world, c *call) answer {
-	return ok(shownFile(c, w.files.must(c.sub, crash())))
-}
-
-func deleteFile(w *world, c *call) answer {
-	w.dropFile(files.get(w, c.sub))
-	return noContent
-}
-
-func (w *world) dropFile(f *row) {
-	w.files.drop(f.id)
-	for _, p := range w.passages.where(func(p *row) bool { return p.fields["file_id"] == f.id }) {
-		w.passages.drop(p.id)
-	}
-	for _, a := range w.agents.rows {
-		a.opened.drop(f.id)
-	}
+	return show(w.filesIn(folder.id), w.files.find, c.q, files.list, func(f *row) any { return shownFile(c, f) })
 }
 
 func listFolderAgents(w *world, c *call, folder *row) answer {
@@ -173,19 +161,19 @@ func listFolderAgents(w *world, c *call, folder *row) answer {
 }
 
 func listFolderPassages(w *world, c *call, folder *row) answer {
-	k := *passages
-	k.list.asc = false
-	return k.page(w, c.q, w.passages.where(func(p *row) bool { return p.fields["source_id"] == folder.id }))
+	return passages.page(w, c.q, listing{limit: 100}, whose(&w.passages, "source_id", folder.id))
 }
 
-// openFile shows a file to an agent. The rows of open files have the id of the file here, and their own one in their fields.
+// open is what an agent sees of a file; nil if it never did.
+func (a *agent) open(file string) *row { return first(whose(&a.opened, "file_id", file)) }
+
+// openFile shows a file to an agent.
 func (w *world) openFile(a *agent, f *row) {
-	if a.opened.get(f.id) != nil {
+	if a.open(f.id) != nil {
 		return
 	}
 	r := w.newRow("file_agent")
-	content := text(f.fields, "content")
-	lines := strings.Split(strings.TrimSuffix(content, "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(text(f.fields, "content"), "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = fmt.Sprintf("%d: %s", i+1, line)
 	}
@@ -193,92 +181,64 @@ func (w *world) openFile(a *agent, f *row) {
 		"folder_id", f.fields["source_id"], "folder_name", w.folders.get(text(f.fields, "source_id")).fields["name"], "is_open", true,
 		"last_accessed_at", timestamp(r.created), "visible_content",
 		fmt.Sprintf("[Viewing file start (out of %d lines)]\n%s", len(lines), strings.Join(lines, "\n")))
-	r.id = f.id
 	a.opened.put(&r)
 }
 
 // setFolders gives an agent its folders, their files, and the tools to read them.
 func (w *world) setFolders(a *agent, ids []string) {
-	w.setLinks(a, "source", nil)
+	a.setLinks("source", nil)
 	for _, id := range ids {
-		w.attach(a, id)
+		w.openFolder(a, w.folders.get(id))
 	}
 }
 
-func (w *world) attach(a *agent, folder string) {
-	a.link("source", folder)
-	for _, f := range w.filesIn(folder) {
+func (w *world) openFolder(a *agent, folder *row) {
+	a.link("source", folder.id)
+	for _, f := range w.filesIn(folder.id) {
 		w.openFile(a, f)
 	}
-	for _, t := range w.tools.rows {
-		if t.fields["tool_type"] == "letta_files_core" {
-			a.link("tool", t.id)
-		}
+	for _, t := range w.fileTools() {
+		a.link("tool", t.id)
 	}
 }
 
-func attachFolder(w *world, c *call, a *agent) answer {
-	r := folders.get(w, c.sub)
-	if !a.linked("source", r.id) {
-		a.link("source", r.id) // and it stays so, even if its files are refused
-		for _, f := range w.filesIn(r.id) {
-			if a.opened.get(f.id) != nil { // left behind by a detach
-				return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
-					"'asyncpg.exceptions.UniqueViolationError'>: duplicate key value violates unique constraint \"uq_file_agent\"\n"+
-					"DETAIL:  Key (file_id, agent_id)=(%s, %s) already exists.", f.id, a.id)
-			}
-		}
-		w.attach(a, r.id)
-	}
-	return w.acknowledge(c, a)
-}
+func (w *world) fileTools() []*row { return whose(&w.tools, "tool_type", "letta_files_core") }
 
-// detachFolder leaves the rows of the files: only they are not shown any more.
-func detachFolder(w *world, c *call, a *agent) answer {
-	a.unlink("source", c.sub)
-	if len(a.links["source"]) == 0 {
-		for _, t := range w.tools.rows {
-			if t.fields["tool_type"] == "letta_files_core" {
-				a.unlink("tool", t.id)
-			}
+// attachFolder refuses a folder whose files a detach left behind, though it stays attached.
+func attachFolder(w *world, c *call) answer {
+	a, r := w.agent(c.id), folders.get(w, c.sub)
+	for _, f := range w.filesIn(r.id) {
+		if !a.linked("source", r.id) && a.open(f.id) != nil {
+			a.link("source", r.id)
+			panic(duplicate("FileAgent"))
 		}
 	}
-	return w.acknowledge(c, a)
+	return folders.attach(w, c)
 }
 
 func listAgentFolders(w *world, c *call, a *agent) answer {
-	k := *folders
-	k.list = listing{byID: true}
-	k.show = func(_ *world, r *row) any { return with(r.shown(), "vector_db_provider", "native") }
-	return k.page(w, c.q, folders.of(w, a))
+	return show(folders.of(w, a), w.folders.find, c.q, listing{byID: true}, (*row).ofAgent)
 }
 
+// ofAgent is a folder as an agent shows it.
+func (r *row) ofAgent() any { return with(r.shown(), "vector_db_provider", "native") }
+
 // listAgentFiles pages by the id that a file has with an agent, with a cursor of its own besides.
-func listAgentFiles(w *world, c *call, a *agent) answer {
-	rows := []*row{}
-	open := map[any]*row{}
-	for _, r := range a.opened.rows {
-		if a.linked("source", text(r.fields, "folder_id")) && (c.q["is_open"] == nil || c.q["is_open"] == r.fields["is_open"]) {
-			other := *r
-			other.id = text(r.fields, "id")
-			rows, open[other.id] = append(rows, &other), &other
-		}
-	}
-	l := listing{asc: true, limit: 20, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
-	q := c.q
+func listAgentFiles(_ *world, c *call, a *agent) answer {
+	rows := a.opened.where(func(r *row) bool {
+		return a.linked("source", text(r.fields, "folder_id")) && (c.q["is_open"] == nil || c.q["is_open"] == r.fields["is_open"])
+	})
+	l := listing{asc: true, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
+	q, limit := c.q, or(c.q["limit"], 20).(int)
 	q["after"] = or(q["after"], q["cursor"])
 	if q["order"] == "desc" && (q["after"] != nil || q["before"] != nil) {
 		l.asc, l.swapped = false, true // a cursor turns the order, but not its own meaning
 	}
-	limit := or(q["limit"], l.limit).(int)
-	all := page(rows, func(id string) *row { return open[id] }, with(q, "limit", limit+1), l)
-	shown, more := []any{}, len(all) > limit
-	for _, r := range all[:min(limit, len(all))] {
-		shown = append(shown, r.fields)
-	}
-	o := with(sample("agents.files.list"), "files", shown, "has_more", more, "next_cursor", nil)
-	if len(shown) > 0 {
-		o["next_cursor"] = shown[len(shown)-1].(object)["id"]
+	all := page(rows, a.opened.find, with(q, "limit", limit+1), l)
+	rows = all[:min(limit, len(all))]
+	o := with(sample("agents.files.list"), "files", shown(rows, func(r *row) any { return r.fields }), "has_more", len(all) > limit, "next_cursor", nil)
+	if len(rows) > 0 {
+		o["next_cursor"] = rows[len(rows)-1].id
 	}
 	return ok(o)
 }
@@ -287,13 +247,16 @@ func listAgentFiles(w *world, c *call, a *agent) answer {
 func openFile(w *world, c *call, a *agent) answer {
 	f := w.files.must(c.sub, fail(http.StatusNotFound, "File with id=%s not found", c.sub))
 	w.openFile(a, f)
-	a.opened.get(f.id).fields["is_open"] = true
+	a.open(f.id).fields["is_open"] = true
 	return ok([]any{})
 }
 
 func closeFile(_ *world, c *call, a *agent) answer {
-	missing := fail(http.StatusNotFound, "FileAgent(agent_id=%s, file_id=%s) not found in org %s", a.id, c.sub, orgID)
-	a.opened.must(c.sub, missing).fields["is_open"] = false
+	r := a.open(c.sub)
+	if r == nil {
+		return fail(http.StatusNotFound, "FileAgent(agent_id=%s, file_id=%s) not found in org %s", a.id, c.sub, orgID)
+	}
+	r.fields["is_open"] = false
 	return ok(object{"message": "File id=" + c.sub + " successfully closed"})
 }
 
@@ -301,8 +264,7 @@ func closeFiles(_ *world, _ *call, a *agent) answer {
 	names := []any{}
 	for _, r := range a.opened.rows {
 		if flag(r.fields, "is_open") {
-			names = append(names, r.fields["file_name"])
-			r.fields["is_open"] = false
+			names, r.fields["is_open"] = append(names, r.fields["file_name"]), false
 		}
 	}
 	return ok(names)

@@ -7,44 +7,26 @@ import (
 // Identities, groups, providers and jobs: the official client has no methods for them, self-hosted servers do.
 
 var (
-	identityRoutes = []route{
-		{op: "identities.list", handle: identities.index},
-		{op: "identities.count", handle: identities.count},
-		{op: "identities.retrieve", handle: identities.retrieve},
-		{op: "identities.create", handle: identities.create},
-		{op: "identities.upsert", handle: upsertIdentity},
-		{op: "identities.update", handle: identities.update},
-		{op: "identities.properties.update", handle: setProperties},
-		{op: "identities.delete", handle: identities.remove},
-		{op: "identities.agents.list", handle: linkedAgents("identity")},
-		{op: "identities.blocks.list", handle: func(w *world, c *call) answer {
-			have := texts(identities.get(w, c.id).fields, "block_ids")
-			return blocks.page(w, c.q, w.blocks.where(func(b *row) bool { return slices.Contains(have, b.id) }))
-		}},
-	}
-	groupRoutes = []route{
-		{op: "groups.list", handle: groups.index},
-		{op: "groups.count", handle: groups.count},
-		{op: "groups.retrieve", handle: groups.retrieve},
-		{op: "groups.create", handle: groups.create},
-		{op: "groups.update", handle: groups.update},
-		{op: "groups.delete", handle: groups.remove},
-	}
-	providerRoutes = []route{
-		{op: "providers.list", handle: providers.index},
-		{op: "providers.retrieve", handle: providers.retrieve},
-		{op: "providers.create", handle: providers.create},
-		{op: "providers.update", handle: providers.update},
-		{op: "providers.refresh", handle: providers.retrieve},
-		{op: "providers.delete", handle: providers.remove},
-	}
-	jobRoutes = []route{
-		{op: "jobs.list", handle: jobs.index},
-		{op: "jobs.active.list", handle: jobs.index},
-		{op: "jobs.retrieve", handle: jobs.retrieve},
-		{op: "jobs.cancel", handle: jobs.retrieve},
-		{op: "jobs.delete", handle: jobs.remove},
-	}
+	identityRoutes = identities.routes("identities", "list count retrieve create upsert update properties.update delete agents.list blocks.list", handlers{
+		"upsert":            upsertIdentity,
+		"properties.update": identities.with(setProperties),
+		"blocks.list": identities.with(func(w *world, c *call, r *row) answer {
+			have := texts(r.fields, "block_ids")
+			return blocks.page(w, c.q, blocks.list, w.blocks.where(func(b *row) bool { return slices.Contains(have, b.id) }))
+		}),
+	})
+	groupRoutes = groups.routes("groups", "list count retrieve create update delete messages.list messages.reset blocks.attach blocks.detach", handlers{
+		"messages.list":  groups.always(ok([]any{})), // nobody speaks to a group here
+		"messages.reset": groups.always(ok(null)),
+		"blocks.attach":  groups.with(shareBlock),
+		"blocks.detach":  groups.with(shareBlock),
+	})
+	providerRoutes = providers.routes("providers", "list retrieve create update refresh check check_existing delete", handlers{
+		"refresh":        providers.retrieve,
+		"check":          func(_ *world, c *call) answer { return ok(valid(c.in)) },
+		"check_existing": providers.with(func(_ *world, _ *call, r *row) answer { return ok(valid(r.fields)) }),
+	})
+	jobRoutes = jobs.routes("jobs", "list active.list retrieve cancel delete", handlers{"active.list": jobs.index, "cancel": jobs.retrieve})
 )
 
 var identities = &resource{
@@ -54,35 +36,23 @@ var identities = &resource{
 	blank:   "project_id",
 	filters: map[string]filter{"name": contains("name")},
 	making: func(w *world, _ *call, r *row) {
-		if w.identityKeyed(r.fields["identifier_key"]) != nil {
+		if whose(&w.identities, "identifier_key", r.fields["identifier_key"]) != nil {
 			panic(duplicate("Identity"))
 		}
 	},
 	deleted: null,
 }
 
-func (w *world) identityKeyed(key any) *row {
-	for _, r := range w.identities.rows {
-		if r.fields["identifier_key"] == key {
-			return r
-		}
-	}
-	return nil
-}
-
 func upsertIdentity(w *world, c *call) answer {
-	r := w.identityKeyed(c.in["identifier_key"])
-	if r == nil {
-		return identities.create(w, c)
+	if r := first(whose(&w.identities, "identifier_key", c.in["identifier_key"])); r != nil {
+		c.id = r.id
+		return identities.update(w, c)
 	}
-	overlay(r.fields, c.in)
-	r.updated = w.now()
-	return ok(identities.view(w, r))
+	return identities.create(w, c)
 }
 
 // setProperties replaces the properties of an identity. Its body is a bare list.
-func setProperties(w *world, c *call) answer {
-	r := identities.get(w, c.id)
+func setProperties(_ *world, c *call, r *row) answer {
 	var properties []any
 	if readJSON(c.raw, &properties) == nil {
 		r.fields["properties"] = properties
@@ -97,13 +67,24 @@ var groups = &resource{
 		return with(sample("agents.create.sleeptime", "managed_group"), "manager_type", "round_robin", "turns_counter", nil, "sleeptime_agent_frequency", nil)
 	},
 	blank:   "manager_agent_id",
-	filters: map[string]filter{"show_hidden_groups": always},
+	filters: map[string]filter{"show_hidden_groups": yes},
 	making: func(_ *world, c *call, r *row) {
 		config := get[object](c.in, "manager_config")
 		overlay(r.fields, pick(config, "manager_type manager_agent_id termination_token max_turns sleeptime_agent_frequency max_message_buffer_length "+
 			"min_message_buffer_length"))
 	},
 	deleted: object{"message": "Group deleted"},
+}
+
+// shareBlock attaches or detaches a block. No answer shows which ones a group has.
+func shareBlock(w *world, c *call, _ *row) answer {
+	blocks.get(w, c.sub)
+	return ok(null)
+}
+
+// valid is what a check of a provider says: every key is one.
+func valid(provider object) object {
+	return object{"message": "Valid api key for provider_type=" + text(provider, "provider_type")}
 }
 
 // providers are those that a user brings along. The members are those of the documentation: no recording has one.
@@ -121,5 +102,5 @@ var providers = &resource{
 var jobs = &resource{
 	kind: "job", noun: "Job",
 	rows:    func(w *world) *table[*row] { return &w.jobs },
-	filters: map[string]filter{"active": always},
+	filters: map[string]filter{"active": yes},
 }

@@ -2,31 +2,23 @@ package lettatest
 
 import (
 	"context"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/letta-go/letta/internal/python"
 )
 
-var mcpRoutes = []route{
-	{op: "mcp_servers.create", handle: createServer},
-	{op: "mcp_servers.list", handle: servers.index},
-	{op: "mcp_servers.retrieve", handle: servers.retrieve},
-	{op: "mcp_servers.delete", handle: servers.remove},
-	{op: "mcp_servers.update", handle: updateServer},
-	{op: "mcp_servers.tools.list", handle: servers.with(func(w *world, c *call, s *row) answer {
-		oldest := *tools
-		oldest.list.asc = true
-		return oldest.page(w, c.q, w.serverTools(s))
-	})},
-	{op: "mcp_servers.tools.retrieve", handle: servers.with(retrieveServerTool)},
-	{op: "mcp_servers.tools.run", handle: servers.with(runServerTool)},
-	{op: "mcp_servers.refresh", handle: servers.with(refreshServer)},
-}
+var mcpRoutes = servers.routes("mcp_servers", "create list retrieve delete update tools.list tools.retrieve tools.run refresh", handlers{
+	"create": createServer,
+	"update": updateServer,
+	"tools.list": servers.with(func(w *world, c *call, s *row) answer {
+		return tools.page(w, c.q, listing{asc: true}, w.serverTools(s))
+	}),
+	"tools.retrieve": servers.with(func(w *world, c *call, _ *row) answer { return ok(w.tools.must(c.sub, crash()).shown()) }),
+	"tools.run":      servers.with(runServerTool),
+	"refresh":        servers.with(refreshServer),
+})
 
 // Nothing is started and nobody called: what a server offers was said with Server.MCP.
 var servers = &resource{
@@ -46,16 +38,14 @@ func (c *call) configured(s *row, config object) {
 	kind := text(config, "mcp_server_type")
 	if address, ok := config["server_url"].(string); ok {
 		u, err := url.Parse(address)
-		if err != nil {
-			u = &url.URL{}
-		}
-		if ip := net.ParseIP(u.Hostname()); ip != nil && (ip.IsLoopback() || ip.IsPrivate()) || u.Hostname() == "localhost" {
+		if err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback() || net.ParseIP(u.Hostname()).IsPrivate()) {
 			c.bad("Non-public IP not allowed: "+u.Hostname(), "body", "config", kind, "server_url")
 		}
 	}
-	o := sample(map[string]string{
-		"stdio": "mcp_servers.create.stdio_broken", "sse": "mcp_servers.create.http_unreachable", "streamable_http": "mcp_servers.create.http_unreachable",
-	}[kind])
+	o := sample("mcp_servers.create.http_unreachable")
+	if kind == "stdio" {
+		o = sample("mcp_servers.create.stdio_broken")
+	}
 	for k := range o {
 		o[k] = config[k]
 	}
@@ -71,10 +61,8 @@ func createServer(w *world, c *call) answer {
 	s := w.newRow("mcp_server")
 	s.fields = object{"server_name": c.in["server_name"]}
 	c.configured(&s, config)
-	for _, other := range w.servers.rows {
-		if other.fields["server_name"] == s.fields["server_name"] {
-			return duplicate("MCPServer")
-		}
+	if whose(&w.servers, "server_name", c.in["server_name"]) != nil {
+		return duplicate("MCPServer")
 	}
 	w.servers.put(&s)
 	w.sync(&s)
@@ -92,23 +80,14 @@ func updateServer(w *world, c *call) answer {
 	return ok(s.shown())
 }
 
-// offer is what a server has to offer; without ok it cannot be reached.
-func (w *world) offer(s *row) ([]MCPTool, bool) {
-	address := text(s.fields, "server_url")
-	if address == "" {
-		address = text(s.fields, "command")
-		if args := get[[]any](s.fields, "args"); len(args) > 0 { // the command with its arguments, before the command alone
-			var whole strings.Builder
-			whole.WriteString(address)
-			for _, arg := range args {
-				whole.WriteString(" " + python.Repr(arg)[1:len(python.Repr(arg))-1])
-			}
-			if offer, ok := w.offers[whole.String()]; ok {
-				return offer, true
-			}
+// offer is what a server has to offer; without ok it cannot be reached. A command with its arguments comes before the command alone.
+func (w *world) offer(s *row) (offer []MCPTool, ok bool) {
+	command := text(s.fields, "command")
+	for _, address := range []string{text(s.fields, "server_url"), strings.Join(append([]string{command}, texts(s.fields, "args")...), " "), command} {
+		if offer, ok = w.offers[address]; ok {
+			break
 		}
 	}
-	offer, ok := w.offers[address]
 	return offer, ok
 }
 
@@ -117,17 +96,18 @@ func (w *world) serverTools(s *row) []*row {
 }
 
 // sync makes the tools of a server those that it offers, and says what changed.
-func (w *world) sync(s *row) (deleted, updated, added []any) {
-	deleted, updated, added = []any{}, []any{}, []any{}
+func (w *world) sync(s *row) object {
+	deleted, added, had := []any{}, []any{}, map[any]bool{}
 	offer, _ := w.offer(s)
 	for _, t := range w.serverTools(s) {
-		if !slices.ContainsFunc(offer, func(m MCPTool) bool { return m.Name == t.fields["name"] }) {
+		name := t.fields["name"]
+		if had[name] = true; !slices.ContainsFunc(offer, func(m MCPTool) bool { return m.Name == name }) {
 			w.tools.drop(t.id)
-			deleted = append(deleted, t.fields["name"])
+			deleted = append(deleted, name)
 		}
 	}
 	for _, m := range offer {
-		if slices.ContainsFunc(w.serverTools(s), func(t *row) bool { return t.fields["name"] == m.Name }) {
+		if had[m.Name] {
 			continue
 		}
 		schema := m.Parameters
@@ -145,11 +125,7 @@ func (w *world) sync(s *row) (deleted, updated, added []any) {
 		w.tools.put(t)
 		added = append(added, m.Name)
 	}
-	return deleted, updated, added
-}
-
-func retrieveServerTool(w *world, c *call, _ *row) answer {
-	return ok(w.tools.must(c.sub, crash()).shown())
+	return object{"deleted": deleted, "updated": []any{}, "added": added}
 }
 
 func refreshServer(w *world, _ *call, s *row) answer {
@@ -159,8 +135,7 @@ func refreshServer(w *world, _ *call, s *row) answer {
 			"error": "INTERNAL_SERVER_ERROR: Failed to connect to MCP server. Please check your configuration and ensure the server is accessible.",
 		}}}
 	}
-	deleted, updated, added := w.sync(s)
-	return ok(object{"deleted": deleted, "updated": updated, "added": added})
+	return ok(w.sync(s))
 }
 
 // serverFunction finds the function behind a tool of an MCP server.
@@ -177,19 +152,16 @@ func (w *world) serverFunction(t *row) func(string) (string, error) {
 }
 
 func runServerTool(w *world, c *call, _ *row) answer {
-	t := w.tools.must(c.sub, crash())
-	run, args := w.serverFunction(t), maps.Clone(get[object](c.in, "args"))
-	if args == nil {
-		args = object{}
+	t, o := w.tools.must(c.sub, crash()), with(sample("mcp_servers.tools.run"), "status", "error")
+	if w.serverFunction(t) == nil {
+		return ok(with(o, "func_return", "the server cannot be reached"))
 	}
+	run := w.runner(nil, t, string(encode(or(c.in["args"], object{}))))
 	return answer{later: func(context.Context) answer {
-		o := with(sample("mcp_servers.tools.run"), "func_return", "the server cannot be reached", "status", "error")
-		if run != nil {
-			out, err := run(string(encode(args)))
-			if o["func_return"], o["status"] = out, "success"; err != nil {
-				o["func_return"], o["status"] = err.Error(), "error"
-			}
+		out, _, bad := run()
+		if bad != nil {
+			return ok(with(o, "func_return", bad.Text))
 		}
-		return ok(o)
+		return ok(with(o, "func_return", out, "status", "success"))
 	}}
 }

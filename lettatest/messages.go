@@ -13,24 +13,28 @@ import (
 
 var (
 	agentMessageRoutes = []route{
-		{op: "agents.messages.list", handle: listAgentMessages},
+		{op: "agents.messages.list", handle: withAgent(listAgentMessages)},
 		{op: "agents.messages.create", handle: sendMessage},
 		{op: "agents.messages.stream", handle: streamMessage},
 		{op: "agents.messages.cancel", handle: cancelAgent},
 		{op: "agents.messages.create_async", handle: sendAsync},
-		{op: "agents.messages.reset", handle: resetMessages},
-		{op: "agents.messages.compact", handle: withAgent(func(w *world, c *call, a *agent) answer {
-			return w.compact(a, &a.messages, "", text(get[object](c.in, "compaction_settings"), "mode"))
-		})},
+		{op: "agents.messages.reset", handle: withAgent(resetMessages)},
+		{op: "agents.messages.compact", handle: withAgent(func(w *world, c *call, a *agent) answer { return w.compact(c, a, &a.thread) })},
 	}
 	messageRoutes = []route{
 		{op: "messages.list", handle: listMessages},
-		{op: "messages.search", handle: func(*world, *call) answer {
-			return fail(http.StatusBadRequest, "Message search requires message embedding, OpenAI, and Turbopuffer to be enabled.")
-		}},
+		{op: "messages.search", handle: always(fail(http.StatusBadRequest,
+			"Message search requires message embedding, OpenAI, and Turbopuffer to be enabled."))},
 		{op: "messages.retrieve", handle: retrieveMessage},
 	}
 )
+
+// A thread is what the model sees, with all that was ever said in it. An agent has one, and each of its conversations.
+type thread struct {
+	conversation string     // "" for an agent's own
+	messages     []*message // in context
+	history      []*message // all; an agent's have those of its conversations too
+}
 
 // message is one stored message. The real server shows one as several: its reasoning, its text and its tool calls apart.
 type message struct {
@@ -71,20 +75,27 @@ func messageIDs(in []*message) []any {
 	return shown(in, func(m *message) any { return m.id })
 }
 
-// keep stores messages of an agent, in the context of the agent or of a conversation.
-func (w *world) keep(a *agent, in *[]*message, all ...*message) {
+// keep stores messages of an agent in a thread.
+func (w *world) keep(a *agent, th *thread, all ...*message) {
 	for _, m := range all {
-		if m.id == "" {
-			m.id = newID("message")
-		}
-		m.agent, m.created = a.id, w.now()
-		if m.model == nil {
-			m.model = get[object](a.fields, "llm_config")["model"]
-		}
+		m.id = cmp.Or(m.id, newID("message"))
+		m.agent, m.conversation, m.created = a.id, th.conversation, w.now()
+		m.model = or(m.model, get[object](a.fields, "llm_config")["model"])
 		w.messages.put(m)
-		a.history = append(a.history, m)
 	}
-	*in = append(*in, all...)
+	a.history, th.messages = append(a.history, all...), append(th.messages, all...)
+	if th != &a.thread {
+		th.history = append(th.history, all...)
+	}
+}
+
+// renew gives a thread a new system prompt, and returns it.
+func (w *world) renew(a *agent, th *thread) string {
+	prompt := w.compile(a, th, w.now())
+	if len(th.messages) > 0 {
+		th.messages[0].text = prompt
+	}
+	return prompt
 }
 
 // forget takes away what hangs on an agent: messages, conversations, runs. Running turns end.
@@ -96,7 +107,7 @@ func (w *world) forget(a *agent) {
 	for _, v := range w.conversations.where(func(v *conversation) bool { return v.agent == a.id }) {
 		w.conversations.drop(v.id)
 	}
-	for _, r := range w.runs.where(func(r *run) bool { return r.agent == a.id }) {
+	for _, r := range w.runs.where(func(r *run) bool { return r.fields["agent_id"] == a.id }) {
 		r.stop()
 		for _, st := range r.steps {
 			w.steps.drop(st.id)
@@ -128,13 +139,11 @@ func (m *message) view(kind string, otid any) object {
 	}
 }
 
-func callState(c ToolCall) object {
+func callState(c ToolCall) any {
 	return object{"name": c.Name, "arguments": c.Arguments, "tool_call_id": c.ID}
 }
 
-func callStates(calls []ToolCall) []any {
-	return shown(calls, func(c ToolCall) any { return callState(c) })
-}
+func callStates(calls []ToolCall) []any { return shown(calls, callState) }
 
 // request is the form of an approval request.
 func (m *message) request() object {
@@ -142,53 +151,41 @@ func (m *message) request() object {
 }
 
 // views are the forms a message is shown in. Without spoken, text of the assistant counts as reasoning.
-func (m *message) views(spoken bool) []object {
+func (m *message) views(spoken bool) (out []object) {
+	add := func(kind string, otid any, pairs ...any) { out = append(out, with(m.view(kind, otid), pairs...)) }
 	switch {
+	case m.role == "system" && m.run == "":
+		add("system_message", nil, "content", m.text)
 	case m.role == "system":
-		var otid any
-		if m.run != "" {
-			otid = m.otid
-		}
-		return []object{with(m.view("system_message", otid), "content", m.text)}
+		add("system_message", m.otid, "content", m.text)
+	case m.role == "user" && m.parts != nil:
+		add("user_message", nullable(m.otid), "content", m.parts)
 	case m.role == "user", m.role == "summary":
-		var content any = m.text
-		if m.parts != nil {
-			content = m.parts
-		}
-		return []object{with(m.view("user_message", nullable(m.otid)), "content", content)}
-	case m.role == "tool" && m.returns == nil:
-		return []object{with(m.view("tool_return_message", 0), "tool_return", m.text, "status", "success", "tool_call_id", "",
-			"stdout", nil, "stderr", nil, "tool_returns", []any{})}
+		add("user_message", nullable(m.otid), "content", m.text)
 	case m.role == "tool":
-		v := m.view("tool_return_message", 0)
-		maps.Copy(v, m.returns[0].state())
-		delete(v, "type")
-		all := shown(m.returns, func(r toolReturn) any { return r.state() })
-		return []object{with(v, "tool_return", m.returns[0].text, "tool_returns", all)}
+		add("tool_return_message", 0)
+		maps.Copy(out[0], m.returns[0].state())
+		delete(out[0], "type")
+		with(out[0], "tool_return", m.returns[0].text, "tool_returns", shown(m.returns, func(r toolReturn) any { return r.state() }))
 	case m.approvals != nil:
-		v := with(m.view("approval_response_message", nil), "approvals", m.approvals, "approve", nil, "approval_request_id", nil, "reason", nil)
+		add("approval_response_message", nil, "approvals", m.approvals, "approve", nil, "approval_request_id", nil, "reason", nil)
 		if first := m.approvals[0]; text(first, "type") == "approval" {
-			v["approve"], v["approval_request_id"], v["reason"] = first["approve"], first["tool_call_id"], first["reason"]
+			with(out[0], "approve", first["approve"], "approval_request_id", first["tool_call_id"], "reason", first["reason"])
 		}
-		return []object{v}
-	}
-	var out []object
-	if m.reasoning != "" {
-		out = append(out, with(m.view("reasoning_message", 0), "source", "reasoner_model", "reasoning", m.reasoning, "signature", nil))
-	}
-	switch {
-	case m.text == "":
-	case spoken:
-		out = append(out, with(m.view("assistant_message", len(out)), "content", m.text))
 	default:
-		out = append(out, with(m.view("reasoning_message", len(out)), "source", "non_reasoner_model", "reasoning", m.text, "signature", nil))
-	}
-	switch {
-	case m.calls == nil:
-	case m.role == "approval":
-		out = append(out, m.request())
-	default:
-		out = append(out, with(m.view("tool_call_message", len(out)), "tool_call", callState(m.calls[0]), "tool_calls", callStates(m.calls)))
+		if m.reasoning != "" {
+			add("reasoning_message", 0, "source", "reasoner_model", "reasoning", m.reasoning, "signature", nil)
+		}
+		if m.text != "" && spoken {
+			add("assistant_message", len(out), "content", m.text)
+		} else if m.text != "" {
+			add("reasoning_message", len(out), "source", "non_reasoner_model", "reasoning", m.text, "signature", nil)
+		}
+		if m.calls != nil && m.role == "approval" {
+			out = append(out, m.request())
+		} else if m.calls != nil {
+			add("tool_call_message", len(out), "tool_call", callState(m.calls[0]), "tool_calls", callStates(m.calls))
+		}
 	}
 	return out
 }
@@ -234,8 +231,7 @@ func of(all []*message, conversation string) []*message {
 	return slices.DeleteFunc(slices.Clone(all), func(m *message) bool { return m.conversation != conversation })
 }
 
-func listAgentMessages(w *world, c *call) answer {
-	a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
+func listAgentMessages(w *world, c *call, a *agent) answer {
 	return w.showMessages(of(a.history, text(c.q, "conversation_id")), c.q, withCursor, false)
 }
 
@@ -247,15 +243,14 @@ func retrieveMessage(w *world, c *call) answer {
 	return ok(w.messages.must(c.id, fail(http.StatusNotFound, "Message with id %s not found.", c.id)).views(true))
 }
 
-func resetMessages(w *world, c *call) answer {
-	a := w.agents.must(c.id, notFound("Agent", c.id))
+func resetMessages(w *world, _ *call, a *agent) answer {
 	a.messages, a.updated = slices.Clone(a.messages[:min(1, len(a.messages))]), w.now()
 	return ok(w.state(a, everything()))
 }
 
 // compact replaces the oldest messages of a context, behind the system prompt, by a summary.
-func (w *world) compact(a *agent, in *[]*message, conversation, mode string) answer {
-	all := *in
+func (w *world) compact(c *call, a *agent, th *thread) answer {
+	all, mode := th.messages, text(get[object](c.in, "compaction_settings"), "mode")
 	cut := (len(all)*3 + 5) / 10
 	for cut > 0 && cut < len(all) && all[cut].role != "assistant" {
 		cut++
@@ -273,13 +268,14 @@ func (w *world) compact(a *agent, in *[]*message, conversation, mode string) ans
 		fmt.Fprintf(&b, "[%s] %s\n", cmp.Or(names[m.role], m.role), m.text)
 	}
 	summary := "You said: <start_transcript>\n" + b.String() + "<end_transcript>\n. Generate the summary."
-	note := &message{role: "summary", otid: uuid(), conversation: conversation, text: packed("type", "system_alert", "message",
-		"Note: earlier messages were removed from the context. This is their summary:\n "+summary, "time", clock(a, w.now()))}
-	kept := slices.Clone(all[cut:])
-	*in = all[:1:1]
-	w.keep(a, in, note)
-	*in = append(*in, kept...)
-	return ok(object{"summary": summary, "num_messages_before": len(all), "num_messages_after": len(*in)})
+	note := &message{role: "summary", otid: uuid(), text: report{
+		Type: "system_alert", Time: clock(a, w.now()),
+		Message: "Note: earlier messages were removed from the context. This is their summary:\n " + summary,
+	}.String()}
+	th.messages = all[:1:1]
+	w.keep(a, th, note)
+	th.messages = append(th.messages, all[cut:]...)
+	return ok(object{"summary": summary, "num_messages_before": len(all), "num_messages_after": len(th.messages)})
 }
 
 // clock shows a time in an agent's zone.

@@ -12,7 +12,7 @@ import (
 
 var modelRoutes = []route{
 	{op: "models.list", handle: listModels},
-	{op: "models.embeddings.list", handle: listEmbeddingModels},
+	{op: "models.embeddings.list", handle: func(w *world, _ *call) answer { return ok(w.embedder) }},
 }
 
 var defaultModels = []string{
@@ -45,20 +45,20 @@ func embeddingModels() (out []object) {
 	return out
 }
 
-// newLLM is a model configuration with the defaults that the server gives one.
-func newLLM(set object) object {
-	o := sample("agents.create", "llm_config")
-	maps.Copy(o, nulls("model_endpoint provider_name handle max_tokens"))
-	o["enable_reasoner"] = true
+// configuration is a part of an agent that names a model, with the defaults that the server gives one.
+func configuration(member, blank string, set object) object {
+	o := sample("agents.create", member)
+	maps.Copy(o, nulls(blank+" handle"))
 	overlay(o, set)
 	return o
 }
 
+func newLLM(set object) object {
+	return configuration("llm_config", "model_endpoint provider_name max_tokens", with(maps.Clone(set), "enable_reasoner", or(set["enable_reasoner"], true)))
+}
+
 func newEmbedding(set object) object {
-	o := sample("agents.create", "embedding_config")
-	maps.Copy(o, nulls("embedding_endpoint handle"))
-	overlay(o, set)
-	return o
+	return configuration("embedding_config", "embedding_endpoint", set)
 }
 
 func listModels(w *world, c *call) answer {
@@ -73,8 +73,6 @@ func listModels(w *world, c *call) answer {
 	}
 	return ok(out)
 }
-
-func listEmbeddingModels(w *world, _ *call) answer { return ok(w.embedder) }
 
 func withHandle(models []object, handle string) object {
 	i := slices.IndexFunc(models, func(m object) bool { return m["handle"] == handle })
@@ -112,85 +110,58 @@ func (w *world) embeddingOf(in object) object {
 	return nil
 }
 
-// llmOf is a model configuration that a body spells out; nil for none.
-func llmOf(in object) object {
-	if full := get[object](in, "llm_config"); full != nil {
-		return newLLM(full)
-	}
-	return nil
-}
-
-// llmFor works out the model configuration of a new agent.
-func (w *world) llmFor(in object, kind string) object {
-	llm := llmOf(in)
-	if llm == nil {
-		if in["model"] == nil {
-			panic(invalid("Must specify either model or llm_config in request"))
+// llmFor works out the model configuration that a body asks for, instead of the current one if there is one; nil if it asks for none.
+func (w *world) llmFor(in, current object) object {
+	var llm object
+	_, tokensSet := in["max_tokens"]
+	switch full := get[object](in, "llm_config"); {
+	case full != nil:
+		llm = newLLM(full)
+	case current == nil && in["model"] == nil:
+		panic(invalid("Must specify either model or llm_config in request"))
+	case current == nil, in["model"] != nil, in["context_window_limit"] != nil, tokensSet:
+		llm = w.modelFor(or(in["model"], current["handle"]).(string))
+		if tokensSet && current != nil {
+			llm["max_tokens"] = nil
 		}
-		llm = w.modelFor(text(in, "model"))
-		for from, to := range map[string]string{
+		renamed(llm, in, map[string]string{
 			"context_window_limit": "context_window", "max_tokens": "max_tokens", "max_reasoning_tokens": "max_reasoning_tokens",
 			"enable_reasoner": "enable_reasoner",
-		} {
-			if in[from] != nil {
-				llm[to] = in[from]
-			}
-		}
+		})
 		if n := get[int](in, "max_reasoning_tokens"); in["max_reasoning_tokens"] != nil && (in["max_tokens"] == nil || n > get[int](in, "max_tokens")) {
 			panic(invalid("Max reasoning tokens (%d) must be less than max tokens (%s)", n, python.Repr(in["max_tokens"])))
 		}
 	}
-	applySettings(llm, get[object](in, "model_settings"))
+	settings := get[object](in, "model_settings")
+	if llm == nil && (settings != nil || in["parallel_tool_calls"] != nil) {
+		llm = maps.Clone(current)
+	} else if current != nil && settings != nil && !tokensSet && settings["max_output_tokens"] == nil {
+		llm["max_tokens"] = current["max_tokens"]
+	}
+	applySettings(llm, settings)
 	if in["parallel_tool_calls"] != nil {
 		llm["parallel_tool_calls"] = in["parallel_tool_calls"]
-	}
-	// No model here reasons by itself: the newest agent type turns reasoning off, older ones simulate it unless told not to.
-	reasoning := flag(llm, "enable_reasoner") || flag(llm, "put_inner_thoughts_in_kwargs")
-	if in["reasoning"] != nil {
-		reasoning = flag(in, "reasoning")
-	}
-	reasoning = reasoning && kind != typeV1
-	llm["enable_reasoner"], llm["put_inner_thoughts_in_kwargs"] = reasoning, reasoning
-	if kind == typeV1 {
-		llm["max_reasoning_tokens"] = 0
 	}
 	return llm
 }
 
-// llmUpdate works out the model configuration that an update sets; nil leaves it alone.
-func (w *world) llmUpdate(a *agent, in object) object {
-	current := get[object](a.fields, "llm_config")
-	_, tokensSet := in["max_tokens"]
-	llm := llmOf(in)
-	if llm == nil && (in["model"] != nil || in["context_window_limit"] != nil || tokensSet) {
-		handle := text(in, "model")
-		if in["model"] == nil {
-			handle = text(current, "handle")
-		}
-		llm = w.modelFor(handle)
-		if in["context_window_limit"] != nil {
-			llm["context_window"] = in["context_window_limit"]
-		}
-		if tokensSet {
-			llm["max_tokens"] = in["max_tokens"]
+// reasons sets whether a new agent reasons. No model here does so by itself: the newest agent type turns it off, older ones simulate it unless
+// told not to.
+func reasons(llm, in object, kind string) {
+	reasoning := kind != typeV1 && or(in["reasoning"], flag(llm, "enable_reasoner") || flag(llm, "put_inner_thoughts_in_kwargs")).(bool)
+	llm["enable_reasoner"], llm["put_inner_thoughts_in_kwargs"] = reasoning, reasoning
+	if kind == typeV1 {
+		llm["max_reasoning_tokens"] = 0
+	}
+}
+
+// renamed copies members that are set under other names.
+func renamed(o, from object, names map[string]string) {
+	for name, other := range names {
+		if from[name] != nil {
+			o[other] = from[name]
 		}
 	}
-	if settings := get[object](in, "model_settings"); settings != nil {
-		switch {
-		case llm == nil:
-			llm = maps.Clone(current)
-		case !tokensSet && settings["max_output_tokens"] == nil:
-			llm["max_tokens"] = current["max_tokens"]
-		}
-		applySettings(llm, settings)
-	}
-	if in["parallel_tool_calls"] != nil {
-		if llm == nil {
-			llm = maps.Clone(current)
-		}
-		llm["parallel_tool_calls"] = in["parallel_tool_calls"]
-	}
-	return llm
 }
 
 // applySettings puts model settings into a model configuration. What they leave out goes back to the default of settings.
@@ -202,16 +173,10 @@ func applySettings(llm, settings object) {
 	if provider := text(settings, "provider_type"); provider == "openai" || provider == "sglang" {
 		llm["strict"], llm["reasoning_effort"] = true, "high"
 	}
-	for from, to := range map[string]string{
+	renamed(llm, settings, map[string]string{
 		"temperature": "temperature", "parallel_tool_calls": "parallel_tool_calls", "max_output_tokens": "max_tokens", "strict": "strict",
-	} {
-		if settings[from] != nil {
-			llm[to] = settings[from]
-		}
-	}
-	if r := get[object](settings, "reasoning"); r["reasoning_effort"] != nil {
-		llm["reasoning_effort"] = r["reasoning_effort"]
-	}
+	})
+	renamed(llm, get[object](settings, "reasoning"), map[string]string{"reasoning_effort": "reasoning_effort"})
 }
 
 // settingsOf shows a model configuration as model settings.

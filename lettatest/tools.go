@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,26 +17,13 @@ import (
 )
 
 var (
-	toolRoutes = []route{
-		{op: "tools.delete", handle: tools.remove},
-		{op: "tools.count", handle: tools.count},
-		{op: "tools.retrieve", handle: tools.retrieve},
-		{op: "tools.list", handle: listTools},
-		{op: "tools.search", handle: func(*world, *call) answer {
-			return fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")
-		}},
-		{op: "tools.create", handle: writeTool},
-		{op: "tools.upsert", handle: writeTool},
-		{op: "tools.update", handle: tools.update},
-		{op: "tools.run", handle: runSource},
-	}
-	agentToolRoutes = []route{
-		{op: "agents.tools.list", handle: withAgent(listAgentTools)},
-		{op: "agents.tools.attach", handle: linkTool(func(a *agent, id string) { a.link("tool", id) }, true)},
-		{op: "agents.tools.detach", handle: linkTool(func(a *agent, id string) { a.unlink("tool", id) }, false)},
-		{op: "agents.tools.update_approval", handle: withAgent(approveTool)},
-		{op: "agents.tools.run", handle: withAgent(runTool)},
-	}
+	toolRoutes = tools.routes("tools", "delete count retrieve list search create upsert update run", handlers{
+		"search": always(fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")),
+		"create": writeTool, "upsert": writeTool, "run": runSource,
+	})
+	agentToolRoutes = tools.routes("agents.tools", "list attach detach update_approval run", handlers{
+		"list": tools.ofAgent(listing{asc: true, byID: true, fixed: true}), "update_approval": withAgent(approveTool), "run": withAgent(runTool),
+	})
 )
 
 var tools = &resource{
@@ -44,10 +32,20 @@ var tools = &resource{
 	sample: func() object {
 		return with(sample("tools.create"), "tags", []any{}, "metadata_", object{}, "return_char_limit", 50000)
 	},
-	blank:   "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
-	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
+	blank: "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
+	filters: map[string]filter{
+		"search": contains("name"), "names": among("name"), "tool_ids": func(_ *world, r *row, v any) bool { return slices.Contains(v.([]any), any(r.id)) },
+		"tool_types":              among("tool_type"),
+		"exclude_tool_types":      func(w *world, r *row, v any) bool { return !among("tool_type")(w, r, v) },
+		"return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) },
+	},
 	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
+	give: func(w *world, a *agent, t *row) {
+		a.link("tool", t.id)
+		w.approvals(a, t.id)
+	},
+	told: legacy,
 }
 
 //go:embed basetools.jsonl
@@ -63,15 +61,8 @@ func (w *world) stockTools() {
 
 func isLettaTool(r *row) bool { return strings.HasPrefix(text(r.fields, "tool_type"), "letta_") }
 
-// toolNamed finds a tool by its name.
-func (w *world) toolNamed(name string) *row {
-	for _, t := range w.tools.rows {
-		if t.fields["name"] == name {
-			return t
-		}
-	}
-	return nil
-}
+// toolNamed finds a tool by its name; nil for none.
+func (w *world) toolNamed(name string) *row { return first(whose(&w.tools, "name", name)) }
 
 // upsertTool finds a tool by name, or takes it over.
 func (w *world) upsertTool(in object) *row {
@@ -132,75 +123,29 @@ var toolTypes = []string{
 	"letta_files_core", "external_langchain", "external_composio", "external_mcp",
 }
 
-func listTools(w *world, c *call) answer {
-	wanted, names := texts(c.q, "tool_types"), texts(c.q, "names")
-	without, ids := texts(c.q, "exclude_tool_types"), texts(c.q, "tool_ids")
-	for _, t := range append(slices.Clone(wanted), without...) {
+// knownTypes is the rule of the parameters that name types of tools.
+func knownTypes(c *call) {
+	for _, t := range append(texts(c.q, "tool_types"), texts(c.q, "exclude_tool_types")...) {
 		if !slices.Contains(toolTypes, t) {
-			return fail(http.StatusBadRequest, "Invalid tool type '%s'. Must be one of: %s", t, strings.Join(toolTypes, ", "))
+			refuse(http.StatusBadRequest, "Invalid tool type '%s'. Must be one of: %s", t, strings.Join(toolTypes, ", "))
 		}
 	}
-	rows := slices.DeleteFunc(tools.filtered(w, c.q), func(r *row) bool {
-		name, kind := text(r.fields, "name"), text(r.fields, "tool_type")
-		return wanted != nil && !slices.Contains(wanted, kind) || slices.Contains(without, kind) || names != nil && !slices.Contains(names, name) ||
-			ids != nil && !slices.Contains(ids, r.id)
-	})
-	return tools.page(w, c.q, rows)
-}
-
-// callTool runs a tool outside of the lock: f, which was given to Server.Tool under its name, or else its source.
-func callTool(f func(string) (string, error), source string, args object) (string, *python.Error) {
-	if f != nil {
-		out, err := f(string(encode(args)))
-		if err != nil {
-			return "", &python.Error{Kind: "RuntimeError", Text: err.Error()}
-		}
-		return out, nil
-	}
-	def, parsed := python.Parse(source)
-	if !parsed {
-		return "", &python.Error{Kind: "SyntaxError", Text: "invalid syntax"}
-	}
-	return def.Call(args)
 }
 
 func runSource(w *world, c *call) answer {
-	name := text(c.in, "name")
-	if def, parsed := python.Parse(text(c.in, "source_code")); parsed {
-		name = cmp.Or(name, def.Name)
-	}
-	run := w.functions[name]
+	def, _ := python.Parse(text(c.in, "source_code"))
+	name := cmp.Or(text(c.in, "name"), def.Name)
+	run := w.runner(nil, &row{fields: object{"name": name, "source_code": c.in["source_code"]}}, string(encode(c.in["args"])))
 	return answer{later: func(context.Context) answer {
-		out, bad := callTool(run, text(c.in, "source_code"), get[object](c.in, "args"))
-		status, stderr := "success", []any{}
+		out, _, bad := run()
+		o, result := sample("x.tools.run"), object{"tool_return": out, "status": "success", "stderr": []any{}}
 		if bad != nil {
-			status, out, stderr = "error", bad.Text, []any{bad.In(name)}
+			with(result, "tool_return", bad.Text, "status", "error", "stderr", []any{bad.In(name)})
 		}
-		o := with(sample("x.tools.run"), "date", date(time.Now().UTC()), "tool_return", out, "status", status, "stderr", stderr)
-		o["tool_returns"] = []any{with(get[[]any](o, "tool_returns")[0].(object), "tool_return", out, "status", status, "stderr", stderr)}
-		return ok(o)
+		maps.Copy(get[[]any](o, "tool_returns")[0].(object), result)
+		maps.Copy(o, result)
+		return ok(with(o, "date", date(time.Now().UTC())))
 	}}
-}
-
-func listAgentTools(w *world, c *call, a *agent) answer {
-	k := *tools
-	k.list = listing{asc: true, byID: true, fixed: true}
-	return k.page(w, c.q, tools.of(w, a))
-}
-
-// linkTool attaches or detaches. A current client gets null, a legacy one the agent.
-func linkTool(change func(*agent, string), must bool) func(*world, *call) answer {
-	return func(w *world, c *call) answer {
-		a := w.agents.must(c.id, fail(http.StatusNotFound, "Agent not found"))
-		if must && w.tools.get(c.sub) == nil {
-			refuse(http.StatusNotFound, "Tool with id=%s not found in organization=%s", c.sub, orgID)
-		}
-		change(a, c.sub)
-		if must {
-			w.approvals(a, c.sub)
-		}
-		return w.acknowledge(c, a)
-	}
 }
 
 // approvals gives an agent the rule of a tool that waits for an approval by default.
@@ -223,44 +168,31 @@ func (a *agent) waitFor(tool string, on bool) {
 	a.fields["tool_rules"] = rules
 }
 
-// acknowledge answers a change of an agent's relations.
-func (w *world) acknowledge(c *call, a *agent) answer {
-	if c.modern() {
-		return ok(null)
-	}
-	return ok(w.state(a, everything()))
-}
-
 // approveTool adds or removes the rule that a tool waits for an approval. Of a tool that the agent lacks nobody complains.
 func approveTool(w *world, c *call, a *agent) answer {
 	a.waitFor(c.sub, or(c.q["requires_approval"], flag(c.in, "requires_approval")).(bool))
-	return w.acknowledge(c, a)
+	return tools.told.see(w, c, a)
 }
 
 // runTool runs a tool of an agent outside of a turn.
 func runTool(w *world, c *call, a *agent) answer {
-	i := slices.IndexFunc(tools.of(w, a), func(t *row) bool { return t.fields["name"] == c.sub })
-	if i < 0 {
-		return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
+	for _, t := range tools.of(w, a) {
+		if t.fields["name"] != c.sub {
+			continue
+		}
+		o, run := sample("agents.tools.run"), w.runner(a, t, string(encode(c.in["args"])))
+		if isLettaTool(t) {
+			o = sample("agents.tools.run.core_tool")
+		}
+		return answer{later: func(context.Context) answer {
+			out, _, bad := run()
+			if o["func_return"] = out; bad != nil {
+				with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(c.sub)})
+			}
+			return ok(o)
+		}}
 	}
-	args, t, run := get[object](c.in, "args"), tools.of(w, a)[i], w.functions[c.sub]
-	if isLettaTool(t) && run == nil {
-		out, _, bad := w.builtin(a, ToolCall{Name: c.sub, Arguments: string(encode(args))})
-		return ok(toolResult(sample("agents.tools.run.core_tool"), out, bad, c.sub))
-	}
-	return answer{later: func(context.Context) answer {
-		out, bad := callTool(run, text(t.fields, "source_code"), args)
-		return ok(toolResult(sample("agents.tools.run"), out, bad, c.sub))
-	}}
-}
-
-// toolResult is what a tool outside of a turn answers.
-func toolResult(o object, out string, bad *python.Error, name string) object {
-	o["func_return"] = out
-	if bad != nil {
-		with(o, "status", "error", "func_return", nil, "stderr", []any{bad.In(name)})
-	}
-	return o
+	return fail(http.StatusNotFound, "Tool '%s' not found or not attached to agent '%s'", c.sub, c.id)
 }
 
 // giveTools gives a new agent its tools, and returns their names.
@@ -268,10 +200,11 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 	names, ids := texts(in, "tools"), texts(in, "tool_ids")
 	if base, set := in["include_base_tools"]; !set || base == true {
 		in["include_base_tools"] = true
-		names = append(names, baseToolsOf(kind, flag(in, "enable_sleeptime"))...)
-		if kind == typeV1 && !flag(in, "enable_sleeptime") {
-			names = slices.DeleteFunc(names, func(n string) bool { return n == "send_message" })
+		more := baseToolsOf[kind]
+		if flag(in, "enable_sleeptime") && !strings.HasPrefix(kind, "voice_") && kind != "sleeptime_agent" {
+			more = "archival_memory_search conversation_search send_message"
 		}
+		names = append(names, strings.Fields(more)...)
 	}
 	if flag(in, "include_multi_agent_tools") {
 		names = append(names, "send_message_to_agent_and_wait_for_reply", "send_message_to_agent_async", "send_message_to_agents_matching_tags")
@@ -279,13 +212,11 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 	var found []string
 	for _, t := range w.tools.rows {
 		name := text(t.fields, "name")
-		if !slices.Contains(names, name) && !slices.Contains(ids, t.id) {
-			continue
+		if slices.Contains(names, name) || slices.Contains(ids, t.id) {
+			a.link("tool", t.id)
+			found = append(found, name)
+			names, ids = without(names, name), without(ids, t.id)
 		}
-		a.link("tool", t.id)
-		found = append(found, name)
-		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
-		ids = slices.DeleteFunc(ids, func(i string) bool { return i == t.id })
 	}
 	for what, missing := range map[string][]string{"name: ": names, "id:   ": ids} {
 		if len(missing) > 0 {
@@ -300,31 +231,22 @@ func printed(values []string) string {
 	return out[1 : len(out)-1]
 }
 
-func baseToolsOf(kind string, sleeptime bool) []string {
-	switch {
-	case kind == "voice_sleeptime_agent":
-		return []string{"finish_rethinking_memory", "rethink_user_memory", "store_memories"}
-	case kind == "voice_convo_agent":
-		return []string{"search_memory"}
-	case kind == "sleeptime_agent":
-		return []string{"memory_finish_edits", "memory_insert", "memory_replace", "memory_rethink"}
-	case sleeptime:
-		return []string{"archival_memory_search", "conversation_search", "send_message"}
-	case kind == "memgpt_v2_agent", kind == typeV1:
-		return []string{"conversation_search", "memory_insert", "memory_replace", "send_message"}
-	case kind == "react_agent", kind == "workflow_agent":
-		return nil
-	}
-	return []string{"conversation_search", "core_memory_append", "core_memory_replace", "memory", "memory_apply_patch", "send_message"}
+// baseToolsOf are what an agent gets unasked, by its type.
+var baseToolsOf = map[string]string{
+	"voice_sleeptime_agent": "finish_rethinking_memory rethink_user_memory store_memories",
+	"voice_convo_agent":     "search_memory",
+	"sleeptime_agent":       "memory_finish_edits memory_insert memory_replace memory_rethink",
+	"memgpt_v2_agent":       "conversation_search memory_insert memory_replace send_message",
+	typeV1:                  "conversation_search memory_insert memory_replace",
+	"memgpt_agent":          "conversation_search core_memory_append core_memory_replace memory memory_apply_patch send_message",
 }
 
 // baseRule is the kind of rule a base tool brings along.
 func baseRule(name string) string {
 	switch {
-	case name == "send_message", name == "send_message_to_agent_async", name == "memory_finish_edits":
+	case slices.Contains([]string{"send_message", "send_message_to_agent_async", "memory_finish_edits"}, name):
 		return "exit_loop"
-	case strings.HasPrefix(name, "memory"), strings.HasPrefix(name, "core_memory"), strings.HasPrefix(name, "archival_memory"),
-		name == "conversation_search":
+	case strings.Contains(name, "memory") && !strings.HasSuffix(name, "_memory"), name == "conversation_search":
 		return "continue_loop"
 	}
 	return ""

@@ -354,6 +354,8 @@ func (t *turn) outcome(err error) (outcome, kind string) {
 	switch {
 	case t.failure != "":
 		return "failed", t.failure
+	case t.stop == string(letta.StopReasonCancelled): // by somebody who asked for it: no failure
+		return "cancelled", ""
 	case complete(t.stop):
 		return "complete", ""
 	case t.stop != "":

@@ -2,8 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/letta-go/letta"
 )
@@ -11,13 +14,22 @@ import (
 type adminPage struct {
 	Users      []userView
 	Duplicates int
+	Days       int // the usage is that of so many days
+	Periods    []int
+	Total      letta.AgentUsage
 }
 
 type userView struct {
 	Name   string
-	Agents []*letta.AgentState // oldest first
-	Usage  *letta.AgentUsage
+	Agents []*agentView // oldest first
 }
+
+type agentView struct {
+	*letta.AgentState
+	Usage *letta.AgentUsage // nil if the server does not tell
+}
+
+var periods = []int{1, 7, 30} // days
 
 var errNotAdmin = &failure{http.StatusForbidden, "This page is for the administrator."}
 
@@ -25,6 +37,10 @@ func (a *app) showAdmin(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	if a.user(r) != admin {
 		return errNotAdmin
+	}
+	page := adminPage{Days: periods[1], Periods: periods}
+	if days, err := strconv.Atoi(r.FormValue("days")); err == nil && slices.Contains(periods, days) {
+		page.Days = days
 	}
 	users := map[string]*userView{}
 	for agent, err := range a.client.Agents.ListAll(ctx, &letta.AgentListParams{Include: []letta.AgentInclude{letta.AgentIncludeTags}}) {
@@ -39,17 +55,19 @@ func (a *app) showAdmin(w http.ResponseWriter, r *http.Request) error {
 			if users[name] == nil {
 				users[name] = &userView{Name: name}
 			}
-			users[name].Agents = append(users[name].Agents, agent)
+			users[name].Agents = append(users[name].Agents, &agentView{AgentState: agent})
 		}
 	}
-	var page adminPage
 	for _, user := range users {
-		slices.SortFunc(user.Agents, func(x, y *letta.AgentState) int { return x.CreatedAt.Compare(y.CreatedAt) })
+		slices.SortFunc(user.Agents, func(x, y *agentView) int { return x.CreatedAt.Compare(y.CreatedAt) })
 		page.Users = append(page.Users, *user)
 	}
 	slices.SortFunc(page.Users, func(x, y userView) int {
 		return cmp.Or(cmp.Compare(len(x.Name), len(y.Name)), cmp.Compare(x.Name, y.Name))
 	})
+	if err := a.addUsage(ctx, &page); err != nil {
+		return err
+	}
 	for _, err := range a.agents.Duplicates(ctx) {
 		if err != nil {
 			return err
@@ -58,6 +76,38 @@ func (a *app) showAdmin(w http.ResponseWriter, r *http.Request) error {
 	}
 	a.render(w, r, http.StatusOK, "admin", "Users", page)
 	return nil
+}
+
+// addUsage asks for the usage of each agent, a few at a time. An agent whose usage the server does not tell is shown without it.
+func (a *app) addUsage(ctx context.Context, page *adminPage) error {
+	period := &letta.UsageParams{StartDate: time.Now().AddDate(0, 0, -page.Days), Concurrency: 2}
+	agents := func(yield func(*agentView, error) bool) {
+		for _, user := range page.Users {
+			for _, agent := range user.Agents {
+				if !yield(agent, nil) {
+					return
+				}
+			}
+		}
+	}
+	_, _ = letta.ForEach(ctx, agents, letta.ForEachOptions{Concurrency: 4}, func(ctx context.Context, agent *agentView) error {
+		usage, err := a.client.Agents.Usage(ctx, agent.ID, period)
+		if err != nil {
+			a.log.Warn("no usage", "agent", agent.ID, "error", err)
+		}
+		agent.Usage = usage
+		return err
+	})
+	for agent := range agents {
+		if u := agent.Usage; u != nil {
+			page.Total.TotalTokens += u.TotalTokens
+			page.Total.PromptTokens += u.PromptTokens
+			page.Total.CompletionTokens += u.CompletionTokens
+			page.Total.Runs += u.Runs
+			page.Total.Steps += u.Steps
+		}
+	}
+	return ctx.Err()
 }
 
 func (a *app) deleteUser(w http.ResponseWriter, r *http.Request) error {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func newApp(cfg config) (*app, error) {
 		a.limits[name] = rate.NewLimiter(cmp.Or(cfg.pace, 1), cmp.Or(cfg.burst, 10))
 	}
 	var err error
-	if a.pages, err = template.New("").Funcs(template.FuncMap{"ago": ago}).ParseFS(assets, "templates/*.html"); err != nil {
+	if a.pages, err = template.New("").Funcs(template.FuncMap{"ago": ago, "count": count, "turns": turns}).ParseFS(assets, "templates/*.html"); err != nil {
 		return nil, err
 	}
 	a.agents, err = peruser.New(cfg.client, peruser.Options{
@@ -290,6 +291,27 @@ func (a *app) signOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 	return nil
+}
+
+// count writes a number with a space between thousands that does not break.
+func count(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:]
+	}
+	return digits
+}
+
+// turns says how often an agent worked: by runs, or where the server lists steps by those.
+func turns(u *letta.AgentUsage) string {
+	n, word := u.Runs, "turn"
+	if u.Steps > 0 {
+		n, word = u.Steps, "step"
+	}
+	if n != 1 {
+		word += "s"
+	}
+	return count(n) + " " + word
 }
 
 func ago(t time.Time) string {

@@ -247,6 +247,10 @@ func TestScreenshots(t *testing.T) {
 		require.NoError(t, err)
 		b.do(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)), chromedp.Sleep(300*time.Millisecond))
 		value[bool](b, `(document.querySelector(".log")?.scrollTo(0, 1e6), true)`)
+		if value[bool](b, `document.querySelector(".page") !== null`) { // all of a page that scrolls
+			height = max(height, value[int64](b, `document.querySelector(".page").scrollHeight + document.querySelector(".bar").offsetHeight`))
+			b.do(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)))
+		}
 		picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(*screenshots, "webapp-"+name+".png"), picture, 0o644))
@@ -287,8 +291,13 @@ func TestScreenshots(t *testing.T) {
 	both("chats")
 	b.do(chromedp.Navigate(s.url+"/agent"), enter("#tag", "vip"), see(`.tag button[value="vip"]`))
 	both("agent")
-	s.visit(t, "user_2").newChat()
-	s.visit(t, "user_3").newChat()
+	for user, texts := range map[string][]string{"user_2": {"Hello", "Tell me a story"}, "user_3": {"What is the weather in Rome?"}} {
+		p := s.visit(t, user)
+		chat := p.newChat()
+		for _, text := range texts {
+			p.answer(p.say(chat, text))
+		}
+	}
 	_, err := s.client.Agents.Create(t.Context(), &letta.AgentCreateParams{Model: s.model, Name: "Agent of user_2", Tags: []string{"user_2"}})
 	require.NoError(t, err)
 	b.do(click(".who button"), see("#user"), click(`[value="admin"]`), see(".users"))

@@ -19,7 +19,7 @@ import (
 // Policy says how to send a request and how much of the answer to read.
 type Policy struct {
 	// Once is for a request that must not arrive twice: neither net/http nor a transport of the caller can send its body
-	// again.
+	// again. Without it, net/http may repeat the request once.
 	Once bool
 	// Stream leaves the body of a 2xx answer to the caller.
 	Stream bool
@@ -31,7 +31,7 @@ type Policy struct {
 // ErrTooLarge is a body beyond Policy.Limit.
 var ErrTooLarge = errors.New("the answer is larger than")
 
-var errRepeated = errors.New("the transport was about to send the request again")
+var errRepeated = errors.New("no answer came, and the transport was about to send the request once more")
 
 // Attempt is one request and what became of it.
 type Attempt struct {
@@ -69,8 +69,18 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 		GetConn:      func(string) { a.traced.Store(true) },
 		WroteHeaders: func() { a.wroteHeaders.Store(true) },
 	})
-	if policy.Once && r.Body == nil {
-		// Without a body net/http believes that it may send an HTTP/2 request again. A context that has ended stops it.
+	_, own := transport.(*http.Transport)
+	// net/http repeats a request without a body by itself after some HTTP/2 resets, and without end where a server refuses every
+	// stream. A context that has ended stops it.
+	if r.Body == nil {
+		var repeats atomic.Int32
+		switch {
+		case policy.Once:
+		case own:
+			repeats.Store(1)
+		default:
+			repeats.Store(16) // a transport of the caller may send requests of its own with this context, such as for a token
+		}
 		guarded, cancel := context.WithCancelCause(ctx)
 		defer func() {
 			if !a.open { // the body of a stream is still to be read; the context of r ends then
@@ -78,7 +88,7 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 			}
 		}()
 		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			if a.wroteHeaders.Load() {
+			if a.wroteHeaders.Load() && repeats.Add(-1) < 0 {
 				cancel(errRepeated)
 			}
 		}})
@@ -87,13 +97,16 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	if policy.Once {
 		r.GetBody = nil
 	}
-	if _, own := transport.(*http.Transport); !own && r.Body != nil {
+	if !own && r.Body != nil {
 		a.body = &trackedBody{ReadCloser: r.Body}
 		r.Body = a.body
 	}
 	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
 	case a.Err != nil:
+		if context.Cause(ctx) == errRepeated { //nolint:errorlint // it is the very one
+			a.Err = errRepeated // not the end of a context: the caller's goes on
+		}
 		a.Response = nil
 		return a
 	case a.Response == nil:

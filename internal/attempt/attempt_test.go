@@ -93,6 +93,28 @@ func TestWhatWasSent(t *testing.T) {
 	}
 }
 
+// TestTransportWithRequestsOfItsOwn: one that gets a token first, with the context of the request, is no repeat.
+func TestTransportWithRequestsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(srv.Close)
+	next := newTransport(t)
+	withToken := roundTrip(func(r *http.Request) (*http.Response, error) {
+		for range 3 {
+			token, err := http.NewRequestWithContext(r.Context(), http.MethodGet, srv.URL, nil)
+			require.NoError(t, err)
+			resp, err := next.RoundTrip(token)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+		return next.RoundTrip(r)
+	})
+	require.NoError(t, attempt.Send(withToken, post(t, srv.URL, "{}"), once).Err)
+	get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+	require.NoError(t, err)
+	require.NoError(t, attempt.Send(withToken, get, attempt.Policy{Limit: 1 << 20, ErrorLimit: 1 << 20}).Err)
+}
+
 // TestConnectionOfA500: its end is left unread, and net/http drops the connection; nothing of the body is lost.
 func TestConnectionOfA500(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,518 @@
+// Command broken is a test of the tests: it breaks the client on purpose, in the ways of variants.txt, and demands that the
+// tests notice.
+//
+//	go run ./internal/broken                    every variant must be caught by each test that it names
+//	go run ./internal/broken -only NAME[,NAME]  some of them; prints what the tests said
+//	go run ./internal/broken -write             writes docs/broken-variants.md anew as well
+//
+// All variants are compiled at once. Each is a copy of one function with a few words changed, and the function goes to its copy
+// when the environment variable LETTA_BROKEN names the variant. The copies are an overlay of the go command: the tree is not
+// touched.
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	page     = "docs/broken-variants.md"
+	testTime = 60 * time.Second // for one test of one variant
+)
+
+//go:embed variants.txt
+var variants string
+
+func main() {
+	only := flag.String("only", "", "names of variants, with commas between them")
+	write := flag.Bool("write", false, "write "+page)
+	flag.Parse()
+	if err := run(*only, *write); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(only string, write bool) error {
+	list, err := parse(variants)
+	if err != nil {
+		return err
+	}
+	if only != "" {
+		names := strings.Split(only, ",")
+		list = slices.DeleteFunc(list, func(v *variant) bool { return !slices.Contains(names, v.name) })
+		if len(list) != len(names) {
+			return errors.New("no such variant")
+		}
+	}
+	dir, err := os.MkdirTemp("", "broken")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := overlayOf(list, dir)
+	if err != nil {
+		return err
+	}
+	b := &bench{dir: dir}
+	if err := b.build(list, overlay); err != nil {
+		return err
+	}
+	if err := b.unbroken(list); err != nil {
+		return err
+	}
+	missed := b.try(list)
+	for _, v := range list {
+		fmt.Printf("%-40s %s\n", v.name, strings.Join(v.said, ", "))
+		if only != "" || v.missed {
+			fmt.Println(v.output.String())
+		}
+	}
+	fmt.Printf("%d variants, %d not caught\n", len(list), missed)
+	switch {
+	case missed > 0:
+		return errors.New("some variants are not caught")
+	case only != "":
+		return nil
+	case write:
+		return os.WriteFile(page, pageOf(list), 0o644) //nolint:gosec // documentation
+	}
+	if have, err := os.ReadFile(page); err != nil || !bytes.Equal(have, pageOf(list)) {
+		return fmt.Errorf("%s does not say what this run says: go run ./internal/broken -write", page)
+	}
+	return nil
+}
+
+// --- what variants.txt says ------------------------------------------------------------------------------------------
+
+// variant is one way to break the client.
+type variant struct {
+	name    string
+	promise string // that it breaks
+	places  []*place
+	tests   []caughtBy
+
+	missed bool
+	said   []string // for each test, how it failed
+	output bytes.Buffer
+}
+
+// place is a function that the variant changes.
+type place struct {
+	variant string // its name
+	file    string
+	where   string // f, or T.f for a method
+	changes []change
+}
+
+// change replaces a text that stands in the function once.
+type change struct{ old, new string }
+
+// caughtBy is a test that has to fail.
+type caughtBy struct {
+	pkg, name string
+	how       string // "" by an assertion; panic, hang or leak where that is what the defect does
+}
+
+func (c caughtBy) String() string {
+	text := c.name
+	if c.pkg != "." {
+		text = c.pkg + "." + c.name
+	}
+	if c.how != "" {
+		text += " (" + c.how + ")"
+	}
+	return text
+}
+
+func parse(text string) (list []*variant, _ error) {
+	names := map[string]bool{}
+	_, text, _ = strings.Cut("\n"+text, "\n== ") // what is above the first is for the reader
+	for part := range strings.SplitSeq(text, "\n== ") {
+		v := &variant{}
+		lines := strings.Split(strings.TrimRight(part, "\n"), "\n")
+		v.name = lines[0]
+		var before, after []string
+		done := func() {
+			if before != nil && v.places != nil {
+				at := v.places[len(v.places)-1]
+				at.changes = append(at.changes, change{strings.Join(before, "\n"), strings.Join(after, "\n")})
+			}
+			before, after = nil, nil
+		}
+		for _, line := range lines[1:] {
+			key, value, _ := strings.Cut(line, " ")
+			switch key {
+			case "breaks":
+				v.promise = value
+			case "in":
+				done()
+				file, where, _ := strings.Cut(value, " ")
+				v.places = append(v.places, &place{variant: v.name, file: file, where: where})
+			case "caught":
+				for name := range strings.SplitSeq(strings.TrimPrefix(value, "by "), ", ") {
+					v.tests = append(v.tests, testOf(name))
+				}
+			case "-":
+				if after != nil {
+					done()
+				}
+				before = append(before, value)
+			case "+":
+				after = append(after, value)
+			case "", "#":
+			default:
+				return nil, fmt.Errorf("%s: what is %q?", v.name, line)
+			}
+		}
+		done()
+		switch {
+		case names[v.name]:
+			return nil, fmt.Errorf("%s: the name comes twice", v.name)
+		case v.promise == "" || v.tests == nil || v.places == nil || slices.ContainsFunc(v.places, func(p *place) bool { return p.changes == nil }):
+			return nil, fmt.Errorf("%s: something is missing", v.name)
+		}
+		names[v.name] = true
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+func testOf(text string) caughtBy {
+	text, how, _ := strings.Cut(strings.TrimSuffix(text, ")"), " (")
+	c := caughtBy{pkg: ".", name: text, how: how}
+	if i := strings.LastIndexByte(text, '.'); i >= 0 {
+		c.pkg, c.name = text[:i], text[i+1:]
+	}
+	return c
+}
+
+// --- the overlay -------------------------------------------------------------------------------------------------------
+
+// overlayOf writes changed copies of the source files into dir, and returns the file for -overlay.
+func overlayOf(list []*variant, dir string) (string, error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	byFile := map[string][]*place{}
+	for _, v := range list {
+		for _, p := range v.places {
+			byFile[p.file] = append(byFile[p.file], p)
+		}
+	}
+	var all error // of what does not fit
+	replace := map[string]string{}
+	add := func(name string, content []byte) error {
+		to := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
+		replace[filepath.Join(here, name)] = to
+		return os.WriteFile(to, content, 0o600)
+	}
+	for file, places := range byFile {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		pkg, changed, err := breakable(file, source, places)
+		all = errors.Join(all, err)
+		if err := add(file, changed); err != nil {
+			return "", err
+		}
+		which := "package " + pkg + "\n\nimport \"os\"\n\nvar brokenVariant = os.Getenv(\"LETTA_BROKEN\")\n"
+		if err := add(path.Join(path.Dir(file), "zz_broken_variant.go"), []byte(which)); err != nil {
+			return "", err
+		}
+	}
+	if all != nil {
+		return "", all
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, data, 0o600)
+}
+
+// breakable is a source file in which each variant can be chosen when the program starts.
+func breakable(name string, source []byte, list []*place) (pkg string, changed []byte, _ error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, name, source, parser.SkipObjectResolution)
+	if err != nil {
+		return "", nil, err
+	}
+	offset := func(p token.Pos) int { return fset.Position(p).Offset }
+	inserted := map[int]string{} // by offset; nothing is replaced, so that line numbers stay
+	var copies strings.Builder
+	var all error
+	for _, p := range list {
+		f := functionOf(file, p.where)
+		if f == nil {
+			all = errors.Join(all, fmt.Errorf("%s: %s has no function %s", p.variant, name, p.where))
+			continue
+		}
+		body := offset(f.Body.Pos())
+		signature, rest := string(source[offset(f.Pos()):body]), string(source[body:offset(f.End())])
+		for _, c := range p.changes {
+			if n := strings.Count(rest, c.old); n != 1 {
+				all = errors.Join(all, fmt.Errorf("%s: %s in %s has %d times, not once: %s", p.variant, p.where, name, n, c.old))
+			}
+			rest = strings.Replace(rest, c.old, c.new, 1)
+		}
+		copied := f.Name.Name + "_" + strings.ReplaceAll(p.variant, "-", "_")
+		at := offset(f.Name.End()) - offset(f.Pos())
+		// A complaint of the compiler names the variant as its file.
+		fmt.Fprintf(&copies, "\n//line %s:1\n%s%s%s%s\n", p.variant, signature[:at-len(f.Name.Name)], copied, signature[at:], rest)
+		call, err := callOf(f, copied)
+		if err != nil {
+			all = errors.Join(all, fmt.Errorf("%s: %w", p.variant, err))
+		}
+		if f.Type.Results != nil {
+			call = "return " + call
+		} else {
+			call += "; return"
+		}
+		inserted[body+1] += fmt.Sprintf(" if brokenVariant == %q { %s };", p.variant, call)
+		for _, field := range f.Type.Params.List {
+			for _, param := range field.Names {
+				if param.Name == "_" {
+					inserted[offset(param.End())] = "p" // _p
+				}
+			}
+		}
+	}
+	from := 0
+	for _, at := range slices.Sorted(maps.Keys(inserted)) {
+		changed = append(append(changed, source[from:at]...), inserted[at]...)
+		from = at
+	}
+	changed = append(append(changed, source[from:]...), copies.String()...)
+	return file.Name.Name, changed, all
+}
+
+func functionOf(file *ast.File, where string) *ast.FuncDecl {
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Body == nil {
+			continue
+		}
+		name := f.Name.Name
+		if f.Recv != nil {
+			t := f.Recv.List[0].Type
+			if star, ok := t.(*ast.StarExpr); ok {
+				t = star.X
+			}
+			if index, ok := t.(*ast.IndexExpr); ok {
+				t = index.X
+			}
+			name = t.(*ast.Ident).Name + "." + name
+		}
+		if name == where {
+			return f
+		}
+	}
+	return nil
+}
+
+// callOf calls the copy of f with the arguments of f.
+func callOf(f *ast.FuncDecl, name string) (string, error) {
+	var args, types []string
+	for _, field := range f.Type.Params.List {
+		if len(field.Names) == 0 {
+			return "", errors.New("a parameter has no name")
+		}
+		for _, param := range field.Names {
+			arg := param.Name
+			if arg == "_" {
+				arg = "_p"
+			}
+			if _, variadic := field.Type.(*ast.Ellipsis); variadic {
+				arg += "..."
+			}
+			args = append(args, arg)
+		}
+	}
+	if f.Type.TypeParams != nil {
+		for _, field := range f.Type.TypeParams.List {
+			for _, t := range field.Names {
+				types = append(types, t.Name)
+			}
+		}
+		name += "[" + strings.Join(types, ", ") + "]"
+	}
+	if f.Recv != nil {
+		if len(f.Recv.List[0].Names) == 0 {
+			return "", errors.New("the receiver has no name")
+		}
+		name = f.Recv.List[0].Names[0].Name + "." + name
+	}
+	return name + "(" + strings.Join(args, ", ") + ")", nil
+}
+
+// --- the tests -----------------------------------------------------------------------------------------------------------
+
+// bench has the test binaries.
+type bench struct{ dir string }
+
+func (b *bench) binary(pkg string) string {
+	return filepath.Join(b.dir, strings.NewReplacer("/", "_", ".", "root").Replace(pkg)+".test")
+}
+
+func packagesOf(list []*variant) []string {
+	all := map[string]bool{}
+	for _, v := range list {
+		for _, c := range v.tests {
+			all[c.pkg] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func (b *bench) build(list []*variant, overlay string) error {
+	for _, pkg := range packagesOf(list) {
+		//nolint:gosec // all from variants.txt
+		command := exec.Command("go", "test", "-c", "-vet=off", "-gcflags=-e", "-overlay", overlay, "-o", b.binary(pkg), "./"+pkg)
+		command.Stdout, command.Stderr = os.Stdout, os.Stderr
+		if err := command.Run(); err != nil {
+			return fmt.Errorf("the variants of %s do not compile", pkg)
+		}
+	}
+	return nil
+}
+
+// unbroken runs the tests that all variants name: they must exist, and pass without one.
+func (b *bench) unbroken(list []*variant) error {
+	var all error
+	for _, pkg := range packagesOf(list) {
+		there, err := exec.Command(b.binary(pkg), "-test.list", ".").Output() //nolint:gosec // our own binary
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, v := range list {
+			for _, c := range v.tests {
+				switch {
+				case c.pkg != pkg || slices.Contains(names, c.name):
+				case !slices.Contains(strings.Fields(string(there)), c.name):
+					all = errors.Join(all, fmt.Errorf("%s: there is no test %s", v.name, c))
+				default:
+					names = append(names, c.name)
+				}
+			}
+		}
+		if output, how := b.test("", pkg, names...); how != passed {
+			return fmt.Errorf("without a variant, the tests of %s do not pass:\n%s", pkg, output)
+		}
+	}
+	return all
+}
+
+// try runs the tests of each variant, and returns how many variants are not caught.
+func (b *bench) try(list []*variant) (missed int) {
+	work := make(chan *variant)
+	var all sync.WaitGroup
+	for range runtime.NumCPU() {
+		all.Go(func() {
+			for v := range work {
+				for _, c := range v.tests {
+					output, how := b.test(v.name, c.pkg, c.name)
+					fmt.Fprintf(&v.output, "%s: %s\n%s\n", c, how, output)
+					if how == c.how {
+						v.said = append(v.said, c.String())
+					} else {
+						v.missed = true
+						v.said = append(v.said, fmt.Sprintf("NOT CAUGHT by %s: %s", c, how))
+					}
+				}
+			}
+		})
+	}
+	for _, v := range list {
+		work <- v
+	}
+	close(work)
+	all.Wait()
+	for _, v := range list {
+		if v.missed {
+			missed++
+		}
+	}
+	return missed
+}
+
+const passed = "it passes"
+
+// test runs tests of a package under a variant, and says how they failed: "" by an assertion.
+func (b *bench) test(variant, pkg string, names ...string) (output, how string) {
+	ctx, cancel := context.WithTimeout(context.Background(), testTime*time.Duration(1+len(names)/5))
+	defer cancel()
+	command := exec.CommandContext(ctx, b.binary(pkg), "-test.run", "^("+strings.Join(names, "|")+")$") //nolint:gosec // our own binary
+	command.Dir = pkg
+	command.Env = append(os.Environ(), "LETTA_BROKEN="+variant)
+	data, err := command.CombinedOutput()
+	output = string(data)
+	switch {
+	case ctx.Err() != nil:
+		return output, "hang"
+	case err == nil:
+		return output, passed
+	case strings.Contains("\n"+output, "\npanic: "), strings.Contains("\n"+output, "\nfatal error: "):
+		return output, "panic"
+	case strings.Contains("\n"+output, "\n--- FAIL: "):
+		return output, ""
+	case strings.Contains(output, "unexpected goroutines"):
+		return output, "leak"
+	}
+	return output, "it ended with " + err.Error()
+}
+
+// --- the page ------------------------------------------------------------------------------------------------------------
+
+func pageOf(list []*variant) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `# Broken variants
+
+A test of the tests. Each row breaks the client on purpose, in one function, and names the tests that fail then. The changes are in
+[variants.txt](../internal/broken/variants.txt). This page is written by the run that tried them:
+
+    go run ./internal/broken -write
+
+Without -write the command tries them all, and fails if one is not caught; .ci/run does that in the step broken. A test fails by an assertion; where
+it says panic or leak in brackets, that is what the variant does to the program.
+
+%d variants:
+
+| variant | the promise that it breaks | broken in | caught by |
+|---|---|---|---|
+`, len(list))
+	for _, v := range list {
+		var tests []string
+		for _, c := range v.tests {
+			tests = append(tests, c.String())
+		}
+		var where []string
+		for _, p := range v.places {
+			where = append(where, p.where+" in "+p.file)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", v.name, v.promise, strings.Join(where, ", "), strings.Join(tests, ", "))
+	}
+	return b.Bytes()
+}
