@@ -158,6 +158,7 @@ func newCore(opts []ClientOption) (*core, error) {
 	c.secrecy = sync.OnceValue(func() error { return exposed(c.base, c.http.Transport) })
 	c.defaults = settings.settings
 	c.defaults.header.Set("User-Agent", settings.userAgent)
+	setDefaults(c.defaults.header)
 	return c, c.checkSecrecy(&c.defaults)
 }
 
@@ -324,9 +325,7 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 		return nil, invalid(r.subject(), "%w", err)
 	}
 	setDefault(header, "Content-Type", contentType)
-	setDefault(header, "Accept", "application/json")
-	setDefault(header, sdkVersionHeader, sdkVersion)
-	setDefault(header, "User-Agent", userAgent)
+	setDefaults(header)
 	if err := c.checkSecrecy(cfg); err != nil {
 		return nil, invalid(r.subject(), "%w", err)
 	}
@@ -349,6 +348,13 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 func isSecret(id any) bool {
 	_, secret := id.(AccessTokenID)
 	return secret
+}
+
+// setDefaults sets what every request has. The headers of a client have it already, unless a call's options took it away.
+func setDefaults(header http.Header) {
+	setDefault(header, "Accept", "application/json")
+	setDefault(header, sdkVersionHeader, sdkVersion)
+	setDefault(header, "User-Agent", userAgent)
 }
 
 func setDefault(header http.Header, name, value string) {
@@ -413,7 +419,7 @@ func (s *settings) encode(body any, foreign bool) ([]byte, string, error) {
 	return data, "application/json", nil
 }
 
-// decode turns a whole answer into out or an error.
+// decode turns a whole answer into out or an error, which hold nothing of its bytes.
 func (c *call) decode(out any) error {
 	status, body := c.attempt.Response.StatusCode, c.attempt.Body
 	switch {
@@ -429,7 +435,7 @@ func (c *call) decode(out any) error {
 	}
 	switch out := out.(type) {
 	case *[]byte:
-		*out = body
+		*out = bytes.Clone(body)
 		return nil
 	case *string: // some sources call it text; Letta 0.16.8 sends a JSON string
 		if len(body) == 0 || body[0] != '"' {

@@ -108,6 +108,7 @@ func (c *call) run(ctx context.Context) (err error) {
 	if c.stream && c.streaming() {
 		return nil
 	}
+	defer c.attempt.Release()
 	return c.decode(c.out)
 }
 
