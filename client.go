@@ -257,6 +257,7 @@ type rawBody struct {
 	data        []byte
 	reader      io.Reader
 	source      io.Reader // the caller's, in reader
+	size        int64     // of reader; 0 if it is not known
 }
 
 // do sends one request and decodes its answer.
@@ -340,7 +341,7 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	}
 	call := &call{core: c, cfg: cfg, op: r.op, ids: r.ids, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}
 	if raw, ok := r.body.(*rawBody); ok && raw.reader != nil {
-		call.upload = &upload{body: raw.reader, source: raw.source}
+		call.upload = &upload{body: raw.reader, source: raw.source, size: raw.size}
 	}
 	return call, nil
 }
@@ -528,7 +529,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any, opt
 	}
 	switch content := body.(type) {
 	case io.Reader:
-		body = &rawBody{contentType: "application/json", reader: content, source: content}
+		body = &rawBody{contentType: "application/json", reader: content, source: content, size: sizeOf(content)}
 	case []byte:
 		body = &rawBody{contentType: "application/json", data: content}
 	}

@@ -125,6 +125,9 @@ func (c *call) loop(ctx context.Context) error {
 		return err
 	}
 	request.Header = c.header
+	if c.upload != nil {
+		request.ContentLength = c.upload.size
+	}
 	hc := *c.core.http
 	if c.stream || c.download || c.upload != nil {
 		hc.Timeout = 0 // it would cut the stream
