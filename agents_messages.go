@@ -104,7 +104,7 @@ type AgentMessageCompactParams struct {
 func (s *AgentMessageService) Compact(ctx context.Context, id AgentID, params *AgentMessageCompactParams, opts ...RequestOption) (*CompactionResponse, error) {
 	p := copyOf(params)
 	r := request{op: Operation{"agents.messages.compact", http.MethodPost, "/v1/agents/{agent_id}/summarize"}, ids: []any{id}, body: &p, turn: true}
-	return locked[*CompactionResponse](ctx, s.core, string(id), r, opts)
+	return s.thread(id).compact(ctx, r, opts)
 }
 
 // CompactionResponse says what a compaction did.

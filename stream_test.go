@@ -952,8 +952,12 @@ func TestNoStream(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, tt.handler)
+			timeout := 10 * time.Second
+			if tt.name == "silence" {
+				timeout = 300 * time.Millisecond
+			}
 			var response letta.Response
-			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams(), letta.WithTimeout(300*time.Millisecond), letta.WithResponse(&response))
+			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams(), letta.WithTimeout(timeout), letta.WithResponse(&response))
 			require.Nil(t, stream)
 			tt.check(t, err)
 			var streamErr *letta.StreamError

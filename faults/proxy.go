@@ -446,9 +446,13 @@ func (x *exchange) endEarly(a *answer) {
 	_, _ = io.WriteString(x.conn, "0\r\n\r\n")
 }
 
-// flood sends the answer with so many bytes more than it has: white space, or of a stream one event.
-func (x *exchange) flood(a *answer, more int) {
+// flood sends 300 MiB of white space after the answer, or in front of a stream 40 MiB, as one event.
+func (x *exchange) flood(a *answer) {
 	x.take()
+	more := 300 << 20
+	if a.events() {
+		more = 40 << 20
+	}
 	x.head(a, "Content-Length: "+fmt.Sprint(len(a.body)+more))
 	filler := bytes.Repeat([]byte{' '}, 1<<20)
 	if a.events() {
@@ -532,6 +536,9 @@ func newElsewhere() *elsewhere {
 	}))
 	return e
 }
+
+// host is its address by another name than the server's.
+func (e *elsewhere) host() string { return strings.Replace(e.URL, "127.0.0.1", "localhost", 1) }
 
 // brought says what came to the other origin.
 func (e *elsewhere) brought() string {

@@ -81,6 +81,17 @@ func (r Record) sum(method string) (arrived, done int) {
 // Returned reports whether the call ended well.
 func (r Record) Returned() bool { return r.Outcome == "ok" }
 
+// goals are the states of the server after a call that did what was asked.
+var goals = map[string]string{
+	"create": "1 created", "update": "updated", "delete": "deleted", "turn": "1 turns", "stream": "1 turns", "background stream": "1 turns",
+	"upload": "1 files", "Ensure": "1 created", "AddTags": "tag added", "retrieve": "unchanged", "list": "unchanged",
+}
+
+func (r Record) goal() string {
+	does, _, _ := strings.Cut(r.Operation, ",")
+	return goals[does]
+}
+
 // A promise that a client may break, as far as a table can show it.
 type Promise struct {
 	Name   string // of the column that counts the cases
@@ -92,7 +103,10 @@ var Promises = []Promise{
 	{"done twice", func(r Record, _ []Record) bool {
 		return strings.HasPrefix(r.State, "2 ") || strings.HasPrefix(r.State, "3 ")
 	}},
-	{"a wrong or partial result as success", func(r Record, _ []Record) bool { return strings.HasPrefix(r.Outcome, "WRONG") }},
+	{"a wrong or partial result as success", func(r Record, _ []Record) bool {
+		return strings.HasPrefix(r.Outcome, "WRONG") || r.Returned() && r.State != r.goal()
+	}},
+	{"what was there is lost", func(r Record, _ []Record) bool { return strings.HasPrefix(r.State, "tags") }},
 	{"never returned", func(r Record, _ []Record) bool { return r.Outcome == Never }},
 	{"the key went to another origin", func(r Record, _ []Record) bool { return strings.Contains(r.Elsewhere, "key") }},
 	{"the body went to another origin", func(r Record, _ []Record) bool { return strings.Contains(r.Elsewhere, "body") }},
@@ -111,3 +125,15 @@ const (
 	NotPlayed = "not played: "   // and why
 	Untyped   = "untyped "       // and which error
 )
+
+// NotPlayedToo marks the records of a client in this process whose fault was not played.
+func NotPlayedToo(records []Record) []Record {
+	for i, r := range records {
+		if r.played == 0 && r.Fault != "no fault" {
+			records[i].Outcome = NotPlayed + notSent
+		}
+	}
+	return records
+}
+
+const notSent = "the request that would meet the fault was not sent"

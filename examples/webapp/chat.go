@@ -125,7 +125,7 @@ func (a *app) showChat(w http.ResponseWriter, r *http.Request, _ letta.AgentID) 
 			page.Pending = &approval{c.ID, callItems(request.Calls())}
 		}
 	}
-	page.Items = items(inOrder(messages))
+	page.Items = items(messages)
 	a.render(w, r, http.StatusOK, "chat", c.Title(), page)
 	return nil
 }
