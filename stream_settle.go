@@ -141,7 +141,7 @@ func (t *turnReader) seeOff() {
 	}
 	t.disconnect()
 	if run, cfg := t.runID(), t.cfg.followUp(); run != "" && t.unlock != nil && !t.over.Load() {
-		poll(ctx, func() bool { return t.core.runIsOver(ctx, run, cfg) }) // a server that cannot be reached may come back
+		waitUntil(ctx, func() bool { return t.core.runIsOver(ctx, run, cfg) }) // a server that cannot be reached may come back
 	}
 }
 
@@ -175,12 +175,6 @@ func (t *turnReader) glance(name string, data []byte) {
 	t.named(event.RunID)
 	if event.MessageType == "stop_reason" || event.MessageType == "error_message" || name == "cancelled" {
 		t.over.Store(true)
-	}
-}
-
-// poll asks until the answer is yes.
-func poll(ctx context.Context, over func() bool) {
-	for wait := minPoll; sleep(ctx, wait) == nil && !over(); wait = min(2*wait, maxPoll) {
 	}
 }
 

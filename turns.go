@@ -96,7 +96,7 @@ func (t thread) seeOff(ctx, life context.Context, lock *turnLock, r request, cfg
 	go func() {
 		defer release()
 		defer stop()
-		t.core.guarded(ctx, r.op.Name, func() { poll(ctx, func() bool { return t.idle(ctx, cfg) }) })
+		t.core.guarded(ctx, r.op.Name, func() { waitUntil(ctx, func() bool { return t.idle(ctx, cfg) }) })
 	}()
 }
 

@@ -111,8 +111,8 @@ type variant struct {
 // place is a function that the variant changes.
 type place struct {
 	variant string // its name
-	file    string
-	where   string // f, or T.f for a method
+	pkg     string // its folder
+	where   string // the function: f, or T.f for a method
 	changes []change
 }
 
@@ -158,8 +158,11 @@ func parse(text string) (list []*variant, _ error) {
 				v.promise = value
 			case "in":
 				done()
-				file, where, _ := strings.Cut(value, " ")
-				v.places = append(v.places, &place{variant: v.name, file: file, where: where})
+				pkg, where, ok := strings.Cut(value, " ")
+				if !ok {
+					pkg, where = ".", value
+				}
+				v.places = append(v.places, &place{variant: v.name, pkg: pkg, where: where})
 			case "caught":
 				for name := range strings.SplitSeq(strings.TrimPrefix(value, "by "), ", ") {
 					v.tests = append(v.tests, testOf(name))
@@ -206,10 +209,10 @@ func overlayOf(list []*variant, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	byFile := map[string][]*place{}
+	byPackage := map[string][]*place{}
 	for _, v := range list {
 		for _, p := range v.places {
-			byFile[p.file] = append(byFile[p.file], p)
+			byPackage[p.pkg] = append(byPackage[p.pkg], p)
 		}
 	}
 	var all error // of what does not fit
@@ -219,17 +222,37 @@ func overlayOf(list []*variant, dir string) (string, error) {
 		replace[filepath.Join(here, name)] = to
 		return os.WriteFile(to, content, 0o600)
 	}
-	for file, places := range byFile {
-		source, err := os.ReadFile(file)
+	for pkg, places := range byPackage {
+		files, err := filepath.Glob(filepath.Join(pkg, "*.go"))
 		if err != nil {
 			return "", err
 		}
-		pkg, changed, err := breakable(file, source, places)
-		all = errors.Join(all, err)
-		if err := add(file, changed); err != nil {
-			return "", err
+		found := map[*place]bool{}
+		name := ""
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(file)
+			if err != nil {
+				return "", err
+			}
+			var changed []byte
+			name, changed, err = breakable(file, source, places, found)
+			all = errors.Join(all, err)
+			if changed == nil {
+				continue
+			}
+			if err := add(file, changed); err != nil {
+				return "", err
+			}
 		}
-		if err := add(path.Join(path.Dir(file), "zz_broken_variant.go"), which(pkg)); err != nil {
+		for _, p := range places {
+			if !found[p] {
+				all = errors.Join(all, fmt.Errorf("%s: there is no function %s in %s", p.variant, p.where, pkg))
+			}
+		}
+		if err := add(path.Join(pkg, "zz_broken_variant.go"), which(name)); err != nil {
 			return "", err
 		}
 	}
@@ -249,8 +272,9 @@ func which(pkg string) []byte {
 	return []byte("package " + pkg + "\n\nimport \"os\"\n\nvar brokenVariant = os.Getenv(\"LETTA_BROKEN\")\n")
 }
 
-// breakable is a source file in which each variant can be chosen when the program starts.
-func breakable(name string, source []byte, list []*place) (pkg string, changed []byte, _ error) {
+// breakable is a source file in which each variant can be chosen when the program starts; nil if it has none of the places.
+// It notes those that it has.
+func breakable(name string, source []byte, list []*place, found map[*place]bool) (pkg string, changed []byte, _ error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, name, source, parser.SkipObjectResolution)
 	if err != nil {
@@ -263,9 +287,9 @@ func breakable(name string, source []byte, list []*place) (pkg string, changed [
 	for _, p := range list {
 		f := functionOf(file, p.where)
 		if f == nil {
-			all = errors.Join(all, fmt.Errorf("%s: %s has no function %s", p.variant, name, p.where))
 			continue
 		}
+		found[p] = true
 		body := offset(f.Body.Pos())
 		signature, rest := string(source[offset(f.Pos()):body]), string(source[body:offset(f.End())])
 		for _, c := range p.changes {
@@ -295,6 +319,9 @@ func breakable(name string, source []byte, list []*place) (pkg string, changed [
 				}
 			}
 		}
+	}
+	if len(inserted) == 0 {
+		return file.Name.Name, nil, all
 	}
 	from := 0
 	for _, at := range slices.Sorted(maps.Keys(inserted)) {
@@ -523,7 +550,7 @@ A test fails by an assertion; where it says panic in brackets, that is what the 
 		}
 		var where []string
 		for _, p := range v.places {
-			where = append(where, p.where+" in "+p.file)
+			where = append(where, strings.TrimPrefix(p.pkg+" ", ". ")+p.where)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", v.name, v.promise, strings.Join(where, ", "), strings.Join(tests, ", "))
 	}

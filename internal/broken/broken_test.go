@@ -63,45 +63,47 @@ func main() {
 }
 `
 	places := []*place{
-		{"no-more", "main.go", "box.get", []change{{"len(more)", "0"}}},
-		{"more-more", "main.go", "box.get", []change{{"len(more)", "len(more)+1"}}},
-		{"once", "main.go", "twice", []change{{"f(v)\n\tf(v)", "f(v)"}}},
+		{"no-more", ".", "box.get", []change{{"len(more)", "0"}}},
+		{"more-more", ".", "box.get", []change{{"len(more)", "len(more)+1"}}},
+		{"once", ".", "twice", []change{{"f(v)\n\tf(v)", "f(v)"}}},
 	}
-	pkg, changed, err := breakable("main.go", []byte(source), places)
+	pkg, changed, err := breakable("main.go", []byte(source), places, map[*place]bool{})
 	require.NoError(t, err)
 	require.Equal(t, "main", pkg)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), changed, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "which.go"), which(pkg), 0o600))
+	program := filepath.Join(dir, "program")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, filepath.Join(dir, "main.go"), filepath.Join(dir, "which.go")).CombinedOutput()
+	require.NoError(t, err, "%s", built)
 	for variant, want := range map[string]string{"": "a 2\n11", "no-more": "a 0\n11", "more-more": "a 3\n11", "once": "a 2\n1"} {
-		command := exec.CommandContext(t.Context(), "go", "run", filepath.Join(dir, "main.go"), filepath.Join(dir, "which.go"))
+		command := exec.CommandContext(t.Context(), program)
 		command.Env = append(os.Environ(), "LETTA_BROKEN="+variant)
 		got, err := command.CombinedOutput()
 		require.NoError(t, err, "%s", got)
 		require.Equal(t, want, string(got), variant)
 	}
 	for _, wrong := range []*place{
-		{"gone", "main.go", "box.set", []change{{"x", "y"}}},
-		{"absent", "main.go", "twice", []change{{"g(v)", ""}}},
-		{"ambiguous", "main.go", "twice", []change{{"f(v)", ""}}},
+		{"absent", ".", "twice", []change{{"g(v)", ""}}},
+		{"ambiguous", ".", "twice", []change{{"f(v)", ""}}},
 	} {
-		_, _, err := breakable("main.go", []byte(source), []*place{wrong})
+		_, _, err := breakable("main.go", []byte(source), []*place{wrong}, map[*place]bool{})
 		require.ErrorContains(t, err, wrong.variant)
 	}
 }
 
 func TestParse(t *testing.T) {
-	list, err := parse("for the reader\n\n== one\nbreaks A promise.\ncaught by TestA, peruser.TestB (panic)\nin a.go f\n- x\n- \ty\n+ z\n- u\n+\nin b.go T.g\n- v\n+ w\n\n# a comment\n\n== two\nbreaks Another.\ncaught by TestC\nin a.go f\n- x\n+ y\n")
+	list, err := parse("for the reader\n\n== one\nbreaks A promise.\ncaught by TestA, peruser.TestB (panic)\nin f\n- x\n- \ty\n+ z\n- u\n+\nin peruser T.g\n- v\n+ w\n\n# a comment\n\n== two\nbreaks Another.\ncaught by TestC\nin f\n- x\n+ y\n")
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	require.Equal(t, &variant{
 		name: "one", promise: "A promise.", tests: []caughtBy{{".", "TestA", ""}, {"peruser", "TestB", "panic"}},
-		places: []*place{{"one", "a.go", "f", []change{{"x\n\ty", "z"}, {"u", ""}}}, {"one", "b.go", "T.g", []change{{"v", "w"}}}},
+		places: []*place{{"one", ".", "f", []change{{"x\n\ty", "z"}, {"u", ""}}}, {"one", "peruser", "T.g", []change{{"v", "w"}}}},
 	}, list[0])
-	for _, wrong := range []string{"== one\nbreaks x\n", "== one\nbreaks x\ncaught by T\nin a f\n", "== one\nwhat\n"} {
+	for _, wrong := range []string{"== one\nbreaks x\n", "== one\nbreaks x\ncaught by T\nin f\n", "== one\nwhat\n"} {
 		_, err := parse(wrong)
 		require.Error(t, err, wrong)
 	}
 	require.Equal(t, "peruser.TestB (panic)", list[0].tests[1].String())
-	require.True(t, strings.HasSuffix(string(pageOf(list)), "| f in a.go | TestC |\n"))
+	require.True(t, strings.HasSuffix(string(pageOf(list)), "| f | TestC |\n"))
 }
