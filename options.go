@@ -192,7 +192,8 @@ func WithBaseURL(address string) ClientOption {
 }
 
 // WithHTTPClient uses a client's transport, timeout and cookies. The client is copied, not changed; redirects
-// are never followed.
+// are never followed. A key is not sent over plain http through the proxy of an [http.Transport]; what a RoundTripper of another
+// type does cannot be seen: see WithInsecureHTTP.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return clientOption(func(c *clientSettings) error {
 		if client == nil {
@@ -224,7 +225,9 @@ func WithUserAgent(name string) ClientOption {
 	})
 }
 
-// WithInsecureHTTP allows a key to be sent over plain http to another machine.
+// WithInsecureHTTP allows a key to be sent over plain http to another machine, or through a proxy. Without it such a call fails
+// before anything is sent, with one gap: of a RoundTripper that wraps an http.Transport, the proxy is not seen. The proxy of
+// [http.ProxyFromEnvironment] is never used for this machine, so that is about a Proxy function of your own.
 func WithInsecureHTTP() ClientOption {
 	return clientOption(func(c *clientSettings) error {
 		c.insecureHTTP = true
