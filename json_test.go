@@ -362,16 +362,22 @@ func TestResultsKeepNothingOfABody(t *testing.T) {
 		func() any { body = "plain"; return read(new(string)) },
 		func() any { body = `"quoted"`; return read(new(string)) },
 		func() any { err := c.Do(t.Context(), "GET", "/v1/x", nil, new(int)); require.Error(t, err); return err },
+		func() any {
+			body = `{"id":"agent-1","tags":["a",{"wrong":"type"}]}`
+			_, err := c.Agents.Retrieve(t.Context(), "agent-1", nil)
+			require.Error(t, err)
+			return []any{err.Error(), err}
+		},
 	} {
 		body = answer
 		got := call()
-		before := fmt.Sprintf("%#v", reflect.Indirect(reflect.ValueOf(got)))
+		before := fmt.Sprintf("%#v %v", reflect.Indirect(reflect.ValueOf(got)), got)
 		data, err := json.Marshal(got)
 		require.NoError(t, err)
 		overwrite()
 		after, err := json.Marshal(got)
 		require.NoError(t, err)
 		assert.Equal(t, string(data), string(after))
-		assert.Equal(t, before, fmt.Sprintf("%#v", reflect.Indirect(reflect.ValueOf(got))))
+		assert.Equal(t, before, fmt.Sprintf("%#v %v", reflect.Indirect(reflect.ValueOf(got)), got))
 	}
 }
