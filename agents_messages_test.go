@@ -630,7 +630,7 @@ func TestTurnLockOfALostAnswer(t *testing.T) {
 		busy  string // the run that goes on
 		holds bool
 	}{
-		"context ended": {create, hang, `{"id":"run-1","status":"created"}`, true},
+		"context ended":   {create, hang, `{"id":"run-1","status":"created"}`, true},
 		"connection lost": {create, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, `{"id":"run-1","status":"created"}`, true},
 		"gateway timeout": {create, reply(504, "<html>"), `{"id":"run-1","status":"running"}`, true},
 		"refused":         {create, reply(422, "{}"), `{"id":"run-1","status":"running"}`, false},

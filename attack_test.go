@@ -60,7 +60,7 @@ func inTime(t *testing.T, f func()) {
 // TestSwitchedProtocols: net/http gives the connection of a 101 away, and no context ends a Read of it.
 func TestSwitchedProtocols(t *testing.T) {
 	t.Parallel()
-	c := raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", WithTimeout(200*time.Millisecond))
+	c := raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", WithTimeout(5*time.Second))
 	inTime(t, func() {
 		_, err := c.Agents.List(t.Context(), nil)
 		var apiErr *APIError

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -293,6 +294,12 @@ func twin(t reflect.Type, raw bool) reflect.Type {
 		return reflect.StructOf(fields)
 	}
 	return t
+}
+
+// median is sturdier than a mean where other programs run.
+func median(times []float64) float64 {
+	slices.Sort(times)
+	return times[len(times)/2]
 }
 
 // BenchmarkDecodeAgents decodes the list with our engine and with others, taking turns, and reports the ratios of

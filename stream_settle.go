@@ -141,6 +141,7 @@ func (t *turnReader) seeOff() {
 	}
 	t.disconnect()
 	if run, cfg := t.runID(), t.cfg.followUp(); run != "" && t.unlock != nil && !t.over.Load() {
+		cfg.maxRetries = 0
 		waitUntil(ctx, func() bool { return t.core.runIsOver(ctx, run, cfg) }) // a server that cannot be reached may come back
 	}
 }
@@ -156,7 +157,11 @@ func (t *turnReader) readOn(ctx context.Context) {
 			t.cancelRun() // it may have been named meanwhile
 		}
 		event, err := t.conn.events.Next()
-		if err != nil || isDone(event.Data) {
+		if err != nil {
+			return
+		}
+		if isDone(event.Data) {
+			t.over.Store(true)
 			return
 		}
 		t.glance(event.Name, event.Data)

@@ -92,6 +92,7 @@ func (t thread) seeOff(ctx, life context.Context, lock *turnLock, r request, cfg
 		return
 	}
 	release, cfg := lock.hold(), cfg.followUp()
+	cfg.maxRetries = 0
 	ctx, stop := after(ctx, life, turnEndTimeout)
 	go func() {
 		defer release()

@@ -60,6 +60,9 @@ func describe(i int, c Case) described {
 		ID: i, Fault: c.Fault.Name, When: c.When(), Operation: c.Operation.Name, HTTP2: c.Fault.Reach == HTTP2,
 		Hangs: c.Fault.Hangs, Warm: c.Fault.Reach <= HTTP2, Timeout: c.Patience().Seconds(),
 	}
+	if c.Fault.Hangs {
+		d.Timeout *= 2 // another process, on a machine that may be busy
+	}
 	switch {
 	case c.Fault.Cancel && c.Fault.play == nil:
 		d.Cancel = "before"
@@ -90,6 +93,7 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			reply(w, nil, err)
 			return
 		}
+		run.small = true
 		c.mu.Lock()
 		c.runs[id] = run
 		c.mu.Unlock()
@@ -130,6 +134,7 @@ func (c *Control) result(r *http.Request) error {
 	}
 	record := Record{Fault: one.Fault.Name, When: one.When(), Operation: one.Operation.Name, Requests: "none", State: "not asked", Elsewhere: "nothing"}
 	if run := c.running(r); run != nil {
+		run.reachStage() // nobody waits for it any more
 		record, err = run.Finish(Heard{heard.Value, heard.Error})
 		arrived, _ := record.sum("")
 		// What only a client can see is believed: an address that is nobody's can do nothing else.

@@ -24,6 +24,7 @@ const (
 
 // TestMatrix runs every operation under every fault, and holds what happens to the table, and the table to the promises.
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	identity, err := NewIdentity()
 	require.NoError(t, err)
 	cases := Cases()

@@ -22,6 +22,7 @@ type plainAgent struct {
 
 // NetHTTP makes the call with the program of nethttp.go.
 func (r *Run) NetHTTP() Heard {
+	r.small = true
 	transport := r.transport()
 	defer transport.CloseIdleConnections()
 	p := &plain{r.URL(), Password, &http.Client{Transport: transport, Timeout: r.Case.Patience()}}

@@ -73,7 +73,7 @@ func (h Heard) String() string {
 	case h.Value == "whole":
 		return "ok"
 	}
-	return "WRONG: " + h.Value
+	return "WRONG: " + strings.Join(strings.Fields(h.Value), " ")
 }
 
 // Record is what became of a case: a line of the matrix.

@@ -107,7 +107,7 @@ var Promises = []Promise{
 		return strings.HasPrefix(r.Outcome, "WRONG") || r.Returned() && r.State != r.goal()
 	}},
 	{"what was there is lost", func(r Record, _ []Record) bool { return strings.HasPrefix(r.State, "tags") }},
-	{"never returned", func(r Record, _ []Record) bool { return r.Outcome == Never }},
+	{"still waiting after nine times its limit", func(r Record, _ []Record) bool { return r.Outcome == Never }},
 	{"the key went to another origin", func(r Record, _ []Record) bool { return strings.Contains(r.Elsewhere, "key") }},
 	{"the body went to another origin", func(r Record, _ []Record) bool { return strings.Contains(r.Elsewhere, "body") }},
 	{"done, and the error is the one of a server that was not reached", func(r Record, all []Record) bool {
@@ -121,9 +121,9 @@ var Promises = []Promise{
 
 // Outcomes that no client chooses.
 const (
-	Never     = "never returned" // long after every limit
-	NotPlayed = "not played: "   // and why
-	Untyped   = "untyped "       // and which error
+	Never     = "still waiting" // long after every limit
+	NotPlayed = "not played: "  // and why
+	Untyped   = "untyped "      // and which error
 )
 
 // NotPlayedToo marks the records of a client in this process whose fault was not played.

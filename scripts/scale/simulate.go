@@ -89,6 +89,11 @@ func simulate(_ context.Context, args []string) error {
 	if err := load(*in, &m); err != nil {
 		return err
 	}
+	return save(*out, simulation(&m, 1_000, 10_000, 100_000, 1_000_000))
+}
+
+// simulation simulates a day of so many users, for each number of them.
+func simulation(m *Measured, users ...int) Simulated {
 	s := Simulated{
 		Assumptions: Assumptions{
 			SessionsPerDay: 2, PeakHour: 0.12, TurnsPerSession: 6, Think: 40 * time.Second, Answer: 8 * time.Second,
@@ -99,8 +104,8 @@ func simulate(_ context.Context, args []string) error {
 			Client: m.operation("agents.messages.stream").ClientCPU, Stream: m.Client.StreamMemory,
 		},
 	}
-	for _, users := range []int{1_000, 10_000, 100_000, 1_000_000} {
-		h := newHour(users, s.Assumptions)
+	for _, n := range users {
+		h := newHour(n, s.Assumptions)
 		var four Cache // instances, and a user stays with one
 		for _, instances := range []int{1, 4, 16} {
 			for _, sticky := range []bool{false, true} {
@@ -118,7 +123,7 @@ func simulate(_ context.Context, args []string) error {
 	for _, servers := range []int{2, 4, 8, 16} {
 		s.Moves = append(s.Moves, moves(servers, 100_000))
 	}
-	return save(*out, s)
+	return s
 }
 
 // operation is what was measured with one worker.
