@@ -67,7 +67,7 @@ func run(only string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	overlay, err := overlayOf(list, dir)
 	if err != nil {
 		return err
