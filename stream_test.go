@@ -1003,7 +1003,7 @@ func TestStreamOutlivesTimeouts(t *testing.T) {
 	frames := append(slices.Repeat([]string{textFrame}, 12), stopFrame, doneFrame)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	client := serve(t, dripStream(50*time.Millisecond, frames...)).client(t, letta.WithHTTPClient(&http.Client{Transport: transport, Timeout: 300 * time.Millisecond}), letta.WithTimeout(300*time.Millisecond))
+	client := serve(t, dripStream(250*time.Millisecond, frames...)).client(t, letta.WithHTTPClient(&http.Client{Transport: transport, Timeout: 2 * time.Second}), letta.WithTimeout(2*time.Second))
 	stream, err := client.Agents.Messages.Stream(streamContext(t), streamAgent, helloParams())
 	require.NoError(t, err)
 	turn, err := stream.Collect()
