@@ -429,8 +429,8 @@ func (c *call) decode(out any) error {
 	case status >= 300 && status < 400:
 		return c.redirectError()
 	case status < 200 || status >= 400:
-		if c.op.Method == http.MethodDelete && status == http.StatusNotFound && c.maybeDone {
-			return nil // an earlier attempt deleted it, and its answer was lost
+		if c.op.Method == http.MethodDelete && status == http.StatusNotFound && (c.maybeDone || c.attempt.Repeated()) {
+			return nil // an earlier request deleted it, and its answer was lost
 		}
 		return c.apiError()
 	case out == nil:

@@ -8,6 +8,7 @@ package faults
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -118,9 +119,7 @@ func refuse(name string, status int, header http.Header) Fault {
 	return Fault{Name: name, play: func(x *exchange) {
 		x.read()
 		a := failure(status)
-		for key, values := range header {
-			a.header[key] = values
-		}
+		maps.Copy(a.header, header)
 		x.answer(a)
 	}}
 }

@@ -163,13 +163,13 @@ type plainMessage struct {
 }
 
 func plainText(messages []plainMessage) string {
-	text := ""
+	var said strings.Builder
 	for _, m := range messages {
 		if m.MessageType == "assistant_message" {
-			text += fmt.Sprint(m.Content)
+			fmt.Fprint(&said, m.Content)
 		}
 	}
-	if text != Answer {
+	if text := said.String(); text != Answer {
 		return fmt.Sprintf("text %q", text)
 	}
 	return whole

@@ -77,8 +77,9 @@ func matrixTable(records []Record) string {
 	shown := []string{"retrieve", "create", "update", "delete", "turn", "stream", "background stream", "upload", "Ensure, create", "AddTags, write"}
 	var b strings.Builder
 	b.WriteString("| fault | " + strings.Join(shown, " | ") + " |\n|" + strings.Repeat("---|", len(shown)+1) + "\n")
+	var rows []string
 	for _, fault := range Faults {
-		b.WriteString("| " + fault.Name)
+		row := "| " + fault.Name
 		for _, name := range shown {
 			i := slices.IndexFunc(records, func(r Record) bool {
 				first, _, _ := strings.Cut(name, ",")
@@ -91,11 +92,15 @@ func matrixTable(records []Record) string {
 					cell += " ×" + strings.Split(f[2], "/")[0]
 				}
 			}
-			b.WriteString(" | " + cell)
+			row += " | " + cell
 		}
-		b.WriteString(" |\n")
+		// The redirects are alike, and so are the failures of a server.
+		row = regexp.MustCompile(`\b([35])\d\d\b`).ReplaceAllString(row, "${1}xx")
+		if !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
 	}
-	return b.String()
+	return b.String() + strings.Join(rows, " |\n") + " |\n"
 }
 
 func slash(path string) string {
@@ -107,6 +112,14 @@ func slash(path string) string {
 
 func operation(name string) Operation {
 	return Operations[slices.IndexFunc(Operations, func(o Operation) bool { return o.Name == name })]
+}
+
+// severity is smallest for what hurts most.
+func severity(r Record) int {
+	if i := slices.Index([]string{"turn", "stream", "background stream", "create", "update", "retrieve"}, r.Operation); i >= 0 {
+		return i
+	}
+	return len(Operations)
 }
 
 // clientsTable counts the cases in which each client breaks a promise.
@@ -130,15 +143,17 @@ func clientsTable(all [][]Record) string {
 	for _, promise := range Promises {
 		b.WriteString("| " + promise.Name)
 		for _, records := range all {
-			n, first := 0, ""
+			var broken []Record
 			for _, r := range records {
 				if !strings.HasPrefix(r.Outcome, NotPlayed) && promise.Broken(r, records) {
-					if n++; n == 1 {
-						first = fmt.Sprintf(": %s, %s, %s", r.Operation, r.Fault, r.When)
-					}
+					broken = append(broken, r)
 				}
 			}
-			fmt.Fprintf(&b, " | %d%s", n, first)
+			fmt.Fprintf(&b, " | %d", len(broken))
+			if len(broken) > 0 {
+				r := slices.MinFunc(broken, func(a, b Record) int { return severity(a) - severity(b) })
+				fmt.Fprintf(&b, ": %s, %s, %s: %s", r.Operation, r.Fault, r.When, r.State)
+			}
 		}
 		b.WriteString(" |\n")
 	}

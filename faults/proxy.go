@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -348,9 +349,7 @@ func (x *exchange) answer(a *answer) {
 		x.h2.send(a, a.body, true)
 		return
 	}
-	for key, values := range a.header {
-		x.w.Header()[key] = values
-	}
+	maps.Copy(x.w.Header(), a.header)
 	if !a.events() {
 		x.w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
 	}
@@ -385,7 +384,7 @@ func (x *exchange) reset() {
 // early answers before the body was read, and closes as servers do: what still comes is dropped for a while.
 func (x *exchange) early(a *answer) {
 	buffer := x.take()
-	x.head(a, "Connection: close\r\nContent-Length: "+fmt.Sprint(len(a.body)))
+	x.head(a, "Content-Length: "+fmt.Sprint(len(a.body)))
 	_, _ = x.conn.Write(a.body)
 	if tcp, ok := x.conn.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
@@ -394,10 +393,11 @@ func (x *exchange) early(a *answer) {
 	_, _ = io.Copy(io.Discard, buffer)
 }
 
-// head writes a status line and headers, with a line that says how long the body is.
+// head writes a status line and headers, with a line that says how long the body is. It announces that the connection is
+// closed afterwards: otherwise the next request may or may not meet that.
 func (x *exchange) head(a *answer, length string) {
 	var head bytes.Buffer
-	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n%s\r\n", a.status, http.StatusText(a.status), length)
+	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\nConnection: close\r\n%s\r\n", a.status, http.StatusText(a.status), length)
 	_ = a.header.Write(&head)
 	head.WriteString("\r\n")
 	_, _ = x.conn.Write(head.Bytes())

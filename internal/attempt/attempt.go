@@ -46,6 +46,7 @@ type Attempt struct {
 	buffer       *bytes.Buffer // of Body
 	traced       atomic.Bool   // the transport reports what it does
 	wroteHeaders atomic.Bool
+	repeated     atomic.Bool  // by net/http
 	open         bool         // Response has a body that is still to be read
 	body         *trackedBody // nil where the transport is net/http's own, which reports more
 }
@@ -64,6 +65,9 @@ func (a *Attempt) NothingSent() bool {
 	return a.body != nil && errors.As(a.Err, &dial) && dial.Op == "dial"
 }
 
+// Repeated reports whether net/http sent the request again. The first one may have been carried out.
+func (a *Attempt) Repeated() bool { return a.repeated.Load() }
+
 // Send sends r. Whatever happens is in the attempt that it returns.
 func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt {
 	a := &Attempt{}
@@ -72,9 +76,9 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 		WroteHeaders: func() { a.wroteHeaders.Store(true) },
 	})
 	_, own := transport.(*http.Transport)
-	// net/http repeats a request without a body by itself after some HTTP/2 resets, and without end where a server refuses every
-	// stream. A context that has ended stops it.
-	if r.Body == nil {
+	// net/http repeats a request by itself after some HTTP/2 resets if it has no body, or can have it again, and without end
+	// where a server refuses every stream. A context that has ended stops it.
+	if r.Body == nil || !policy.Once {
 		var repeats atomic.Int32
 		switch {
 		case policy.Once:
@@ -90,8 +94,12 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 			}
 		}()
 		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			if a.wroteHeaders.Load() && repeats.Add(-1) < 0 {
+			switch {
+			case !a.wroteHeaders.Load():
+			case repeats.Add(-1) < 0:
 				cancel(errRepeated)
+			default:
+				a.repeated.Store(own)
 			}
 		}})
 	}

@@ -93,7 +93,7 @@ func foreign(ctx context.Context, identity *faults.Identity, command []string) (
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	roots := filepath.Join(dir, "roots.pem")
 	if err := os.WriteFile(roots, identity.Roots, 0o600); err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func foreign(ctx context.Context, identity *faults.Identity, command []string) (
 	}
 	control := faults.NewControl(identity)
 	server := &http.Server{Handler: control, ReadHeaderTimeout: time.Minute}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	go func() { _ = server.Serve(listener) }()
 	child := exec.CommandContext(ctx, command[0], command[1:]...)
 	child.Env = append(os.Environ(), "FAULTS_URL=http://"+listener.Addr().String(), "SSL_CERT_FILE="+roots, "NODE_EXTRA_CA_CERTS="+roots)
