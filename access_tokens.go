@@ -23,21 +23,13 @@ func (s *AccessTokenService) List(ctx context.Context, params *AccessTokenListPa
 // ListAll walks over all tokens, page by page. Its pages count from the start of the list, so a token that is made or
 // deleted meanwhile may move another one past you.
 func (s *AccessTokenService) ListAll(ctx context.Context, params *AccessTokenListParams, opts ...RequestOption) iter.Seq2[*AccessToken, error] {
-	more := true
-	return walk("access_tokens.list_all", params, func(p *AccessTokenListParams) ([]*AccessToken, error) {
-		if !more {
-			return nil, nil
-		}
+	return flagged("access_tokens.list_all", params, func(p *AccessTokenListParams) ([]*AccessToken, bool, error) {
 		page, err := s.List(ctx, p, opts...)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		more = page.HasNextPage
-		return page.Tokens, nil
-	}, func(p *AccessTokenListParams, token *AccessToken) string {
-		p.Offset++
-		return string(token.Token)
-	}, false)
+		return page.Tokens, page.HasNextPage, nil
+	}, func(p *AccessTokenListParams, token *AccessToken) string { p.Offset++; return string(token.Token) })
 }
 
 // Delete makes a token invalid at once. Errors and logs do not show it.

@@ -21,12 +21,12 @@ func (s *AgentFileService) List(ctx context.Context, id AgentID, params *AgentFi
 // ListAll yields all files of the agent, in as few requests as possible.
 func (s *AgentFileService) ListAll(ctx context.Context, id AgentID, params *AgentFileListParams, opts ...RequestOption) iter.Seq2[*AgentFile, error] {
 	return whole("agents.files.list_all", params,
-		func(p *AgentFileListParams) ([]*AgentFile, error) {
+		func(p *AgentFileListParams) ([]*AgentFile, *bool, error) {
 			page, err := s.List(ctx, id, p, opts...)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			return page.Files, nil
+			return page.Files, &page.HasMore, nil
 		},
 		func(p *AgentFileListParams, f *AgentFile) string { p.After = f.ID; return string(f.ID) },
 		func(p *AgentFileListParams) *int { return &p.Limit })

@@ -22,7 +22,11 @@ func (s *AgentFolderService) List(ctx context.Context, id AgentID, params *Agent
 //
 // Deprecated: on Letta Cloud use /v1/repositories, by Client.Do. A self-hosted server still has folders.
 func (s *AgentFolderService) ListAll(ctx context.Context, id AgentID, params *AgentFolderListParams, opts ...RequestOption) iter.Seq2[*Folder, error] {
-	return whole("agents.folders.list_all", params, func(p *AgentFolderListParams) ([]*Folder, error) { return s.List(ctx, id, p, opts...) },
+	return whole("agents.folders.list_all", params,
+		func(p *AgentFolderListParams) ([]*Folder, *bool, error) {
+			rows, err := s.List(ctx, id, p, opts...)
+			return rows, nil, err
+		},
 		func(p *AgentFolderListParams, f *Folder) string { p.After = f.ID; return string(f.ID) },
 		func(p *AgentFolderListParams) *int { return &p.Limit })
 }

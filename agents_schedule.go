@@ -28,22 +28,13 @@ func (s *AgentScheduleService) List(ctx context.Context, id AgentID, params *Age
 
 // ListAll walks over all scheduled messages of the agent, page by page.
 func (s *AgentScheduleService) ListAll(ctx context.Context, id AgentID, params *AgentScheduleListParams, opts ...RequestOption) iter.Seq2[*ScheduledMessage, error] {
-	return func(yield func(*ScheduledMessage, error) bool) {
-		last := false
-		walk("agents.schedule.list_all", params,
-			func(p *AgentScheduleListParams) ([]*ScheduledMessage, error) {
-				if last {
-					return nil, nil
-				}
-				page, err := s.List(ctx, id, p, opts...)
-				if err != nil {
-					return nil, err
-				}
-				last = !page.HasNextPage
-				return page.ScheduledMessages, nil
-			},
-			func(p *AgentScheduleListParams, m *ScheduledMessage) string { p.After = m.ID; return string(m.ID) }, false)(yield)
-	}
+	return flagged("agents.schedule.list_all", params, func(p *AgentScheduleListParams) ([]*ScheduledMessage, bool, error) {
+		page, err := s.List(ctx, id, p, opts...)
+		if err != nil {
+			return nil, false, err
+		}
+		return page.ScheduledMessages, page.HasNextPage, nil
+	}, func(p *AgentScheduleListParams, m *ScheduledMessage) string { p.After = m.ID; return string(m.ID) })
 }
 
 // Delete takes back a scheduled message.

@@ -19,7 +19,11 @@ func (s *AgentToolService) List(ctx context.Context, id AgentID, params *AgentTo
 
 // ListAll yields all tools of the agent, in as few requests as possible.
 func (s *AgentToolService) ListAll(ctx context.Context, id AgentID, params *AgentToolListParams, opts ...RequestOption) iter.Seq2[*Tool, error] {
-	return whole("agents.tools.list_all", params, func(p *AgentToolListParams) ([]*Tool, error) { return s.List(ctx, id, p, opts...) },
+	return whole("agents.tools.list_all", params,
+		func(p *AgentToolListParams) ([]*Tool, *bool, error) {
+			rows, err := s.List(ctx, id, p, opts...)
+			return rows, nil, err
+		},
 		func(p *AgentToolListParams, t *Tool) string { p.After = t.ID; return string(t.ID) },
 		func(p *AgentToolListParams) *int { return &p.Limit })
 }

@@ -26,8 +26,8 @@ type Ensured struct {
 //
 // No server enforces that there is one agent: two processes that sign up the same user at the same moment both create one.
 // All callers then get the older one, a warning with the ids goes to the log, and Duplicates names the others.
-// [WithDeleteOwnDuplicate] deletes the agent that this very call made in that case. A lock that all instances share
-// prevents it.
+// [WithDeleteOwnDuplicate] deletes the agent that this very call made in that case, with the memory blocks that it made. A
+// lock that all instances share prevents it.
 //
 // tags are added to those of create. Options apply to every request, so the lookup and the create see one project.
 func (s *AgentService) Ensure(ctx context.Context, tags []string, create *AgentCreateParams, opts ...RequestOption) (*Ensured, error) {
@@ -170,14 +170,42 @@ func (r *ensureResult) choose(found []*AgentState, created *AgentState) {
 	}
 }
 
-// dropOwn deletes the agent that this call made, if an older one exists and the caller wants that.
+// dropOwn deletes the agent that this call made, if an older one exists and the caller wants that, and the memory blocks
+// that were made with it.
 func (e *ensuring) dropOwn(ctx context.Context, result *ensureResult, created *AgentState) {
 	if !e.cfg.deleteDuplicate || created == nil || result.created {
 		return
 	}
-	if err := e.agents.Delete(ctx, created.ID, e.bare); err == nil {
-		result.duplicates = slices.DeleteFunc(result.duplicates, func(id AgentID) bool { return id == created.ID })
+	if err := e.agents.Delete(ctx, created.ID, e.bare); err != nil {
+		return // it stays among the duplicates
 	}
+	result.duplicates = slices.DeleteFunc(result.duplicates, func(id AgentID) bool { return id == created.ID })
+	blocks := &BlockService{e.agents.core, &BlockAgentService{e.agents.core}}
+	for _, block := range e.ownBlocks(created) {
+		// What the label does not tell, the agents of the block do: one that was there before may have others.
+		shared, err := hasOtherAgent(ctx, blocks, block, created.ID, e.bare)
+		if err == nil && !shared {
+			err = blocks.Delete(ctx, block, e.bare)
+		}
+		if logger := e.agents.core.logger; logger != nil && err != nil {
+			logger.LogAttrs(ctx, slog.LevelWarn, "letta: a memory block of a deleted duplicate is left",
+				slog.String("operation", "agents.ensure"), slog.Any("agent", created.ID), slog.Any("block", block), slog.Any("error", err))
+		}
+	}
+}
+
+// ownBlocks are the blocks of the agent that were made with it: they have a label of MemoryBlocks, and no id was given.
+func (e *ensuring) ownBlocks(created *AgentState) (own []BlockID) {
+	if _, given := e.cfg.fields["block_ids"]; given {
+		return nil
+	}
+	for _, block := range created.Blocks {
+		made := slices.ContainsFunc(e.create.MemoryBlocks, func(b CreateBlock) bool { return b.Label == block.Label })
+		if made && !slices.Contains(e.create.BlockIDs, block.ID) {
+			own = append(own, block.ID)
+		}
+	}
+	return own
 }
 
 func (e *ensuring) warn(ctx context.Context, result *ensureResult) {

@@ -24,21 +24,13 @@ func (s *EnvironmentService) List(ctx context.Context, params *EnvironmentListPa
 // ListAll walks over all environments, page by page. Letta does not document what the cursor is; this sends the last
 // environment's ID, and ends with ErrPageLoop if that brings nothing new.
 func (s *EnvironmentService) ListAll(ctx context.Context, params *EnvironmentListParams, opts ...RequestOption) iter.Seq2[*Environment, error] {
-	more := true
-	return walk("environments.list_all", params, func(p *EnvironmentListParams) ([]*Environment, error) {
-		if !more {
-			return nil, nil
-		}
+	return flagged("environments.list_all", params, func(p *EnvironmentListParams) ([]*Environment, bool, error) {
 		page, err := s.List(ctx, p, opts...)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		more = page.HasNextPage
-		return page.Connections, nil
-	}, func(p *EnvironmentListParams, e *Environment) string {
-		p.After = string(e.ID)
-		return string(e.ID)
-	}, false)
+		return page.Connections, page.HasNextPage, nil
+	}, func(p *EnvironmentListParams, e *Environment) string { p.After = string(e.ID); return string(e.ID) })
 }
 
 // SendMessage sends messages to a connected environment. The answer says that they were passed on; what the agent says

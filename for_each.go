@@ -54,48 +54,43 @@ func ForEach[T any](ctx context.Context, items iter.Seq2[T, error], opts ForEach
 	if opts.Concurrency == 0 {
 		opts.Concurrency = defaultConcurrency
 	}
-	var (
-		mu       sync.Mutex
-		result   = new(ForEachResult[T])
-		panicked any
-		wg       sync.WaitGroup
-	)
-	defer wg.Wait() // also when the list panics
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-
-	record := func(item T, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil {
-			result.Done++
-		} else {
-			result.Failures = append(result.Failures, ForEachFailure[T]{item, err})
-		}
-		if opts.MaxFailures > 0 && len(result.Failures) >= opts.MaxFailures {
-			stop(fmt.Errorf("%d items have failed", len(result.Failures)))
-		}
-		if opts.Progress != nil {
-			opts.Progress(result.Done, len(result.Failures))
-		}
+	work := &forEach[T]{opts: opts, do: do}
+	stopped := work.all(ctx, items)
+	switch {
+	case work.panicked != nil:
+		panic(work.panicked)
+	case stopped == nil && len(work.result.Failures) == 0:
+		return &work.result, nil
 	}
-	work := func(item T) {
-		defer func() {
-			if p := recover(); p != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				panicked = p
-				stop(errors.New("a panic"))
-			}
-		}()
-		record(item, do(ctx, item))
+	e := &forEachError{done: work.result.Done, stopped: stopped}
+	for _, f := range work.result.Failures {
+		e.failures = append(e.failures, later(f.Err))
 	}
+	return &work.result, e
+}
 
-	slots := make(chan struct{}, opts.Concurrency)
-	var listErr error
+// forEach is the work of one ForEach.
+type forEach[T any] struct {
+	opts ForEachOptions
+	do   func(context.Context, T) error
+	stop context.CancelCauseFunc
+
+	mu       sync.Mutex
+	result   ForEachResult[T]
+	panicked any // what do or Progress panicked with
+}
+
+// all works on the items and returns when no work is under way: nil after all of them, otherwise what stopped it.
+func (w *forEach[T]) all(ctx context.Context, items iter.Seq2[T, error]) error {
+	var working sync.WaitGroup
+	defer working.Wait() // also when the list panics
+	ctx, w.stop = context.WithCancelCause(ctx)
+	defer w.stop(nil)
+	slots := make(chan struct{}, w.opts.Concurrency)
+	var stopped error
 	for item, err := range items {
 		if err != nil {
-			listErr = err
+			stopped = err
 			break
 		}
 		select {
@@ -105,26 +100,44 @@ func ForEach[T any](ctx context.Context, items iter.Seq2[T, error], opts ForEach
 		if ctx.Err() != nil {
 			break
 		}
-		wg.Go(func() {
+		working.Go(func() {
 			defer func() { <-slots }()
-			work(item)
+			w.one(ctx, item)
 		})
 	}
-	if listErr == nil && ctx.Err() != nil {
-		listErr = context.Cause(ctx)
+	if stopped == nil {
+		stopped = context.Cause(ctx)
 	}
-	wg.Wait()
-	if panicked != nil {
-		panic(panicked)
+	working.Wait()
+	return stopped
+}
+
+func (w *forEach[T]) one(ctx context.Context, item T) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.panicked = p
+			w.stop(errors.New("a panic"))
+		}
+	}()
+	w.record(item, w.do(ctx, item))
+}
+
+func (w *forEach[T]) record(item T, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.result.Done++
+	} else {
+		w.result.Failures = append(w.result.Failures, ForEachFailure[T]{item, err})
 	}
-	if listErr == nil && len(result.Failures) == 0 {
-		return result, nil
+	if w.opts.MaxFailures > 0 && len(w.result.Failures) >= w.opts.MaxFailures {
+		w.stop(fmt.Errorf("%d items have failed", len(w.result.Failures)))
 	}
-	e := &forEachError{done: result.Done, stopped: listErr}
-	for _, f := range result.Failures {
-		e.failures = append(e.failures, later(f.Err))
+	if w.opts.Progress != nil {
+		w.opts.Progress(w.result.Done, len(w.result.Failures))
 	}
-	return result, e
 }
 
 type forEachError struct {

@@ -17,7 +17,11 @@ func (s *IdentityBlockService) List(ctx context.Context, id IdentityID, params *
 // ListAll yields all blocks of the identity, in as few requests as possible: Letta 0.16.8 orders them by id, which its
 // cursor does not follow.
 func (s *IdentityBlockService) ListAll(ctx context.Context, id IdentityID, params *IdentityBlockListParams, opts ...RequestOption) iter.Seq2[*Block, error] {
-	return whole("identities.blocks.list_all", params, func(p *IdentityBlockListParams) ([]*Block, error) { return s.List(ctx, id, p, opts...) },
+	return whole("identities.blocks.list_all", params,
+		func(p *IdentityBlockListParams) ([]*Block, *bool, error) {
+			rows, err := s.List(ctx, id, p, opts...)
+			return rows, nil, err
+		},
 		func(p *IdentityBlockListParams, b *Block) string { p.After = b.ID; return string(b.ID) },
 		func(p *IdentityBlockListParams) *int { return &p.Limit })
 }

@@ -62,13 +62,25 @@ func init() {
 			json.UnmarshalFromFunc(decodeList[EnvironmentMessages]),
 			json.UnmarshalFromFunc(decodeList[MessageInputs]),
 			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ isKind) error { return dec.SkipValue() }),
-			json.UnmarshalFromFunc(decodeOpt),
-			json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v methodless) error {
-				return json.UnmarshalDecode(dec, v.withoutMethods())
-			}),
+			json.UnmarshalFromFunc(decodePlain[[]Tool]),
+			json.UnmarshalFromFunc(decodePlain[[]Block]),
+			json.UnmarshalFromFunc(decodePlain[EmbeddingConfig]),
+			// The frequent ones by name: the engine takes longer to see that a type has a method.
+			json.UnmarshalFromFunc(decodeOpt[*Opt[bool]]),
+			json.UnmarshalFromFunc(decodeOpt[*Opt[float64]]),
+			json.UnmarshalFromFunc(decodeOpt[optional]),
+			json.UnmarshalFromFunc(decodeMethodless[*ResponseFormat]),
+			json.UnmarshalFromFunc(decodeMethodless[methodless]),
 		)),
 	)
 }
+
+// decodePlain reads a type in which no value is of a type above: the engine need not look.
+func decodePlain[T any](dec *jsontext.Decoder, v *T) error {
+	return json.UnmarshalDecode(dec, v, plain)
+}
+
+var plain = json.WithUnmarshalers(nil)
 
 // isKind is a Kind of any type.
 type isKind interface{ isKind() }
@@ -77,7 +89,7 @@ type isKind interface{ isKind() }
 type optional interface{ set(null bool) (value any) }
 
 // decodeOpt reads an Opt on the way; its UnmarshalJSON would start anew.
-func decodeOpt(dec *jsontext.Decoder, v optional) error {
+func decodeOpt[O optional](dec *jsontext.Decoder, v O) error {
 	null := dec.PeekKind() == 'n'
 	if value := v.set(null); !null {
 		return json.UnmarshalDecode(dec, value)
@@ -88,6 +100,10 @@ func decodeOpt(dec *jsontext.Decoder, v optional) error {
 // methodless is a type that has an UnmarshalJSON for the sake of encoding/json. Our engine would scan such a value
 // twice, so it decodes withoutMethods, which is the same value as a type without them.
 type methodless interface{ withoutMethods() any }
+
+func decodeMethodless[M methodless](dec *jsontext.Decoder, v M) error {
+	return json.UnmarshalDecode(dec, v.withoutMethods())
+}
 
 // decodeList reads the named list of a union as the plain slice that it is, for the same reason.
 func decodeList[L ~[]T, T any](dec *jsontext.Decoder, v *L) error {
@@ -173,61 +189,81 @@ func newUnion[T any, K ~string](field string, kind func(T) K, unknown func(strin
 	return u
 }
 
-// decode reads one variant. What it does not know, or cannot read, becomes the unknown variant with its JSON, so
-// that one odd element does not lose its neighbours.
+// decode reads one variant where it stands. What it does not know, or cannot read, becomes the unknown variant with its
+// JSON, so that one odd element does not lose its neighbours.
 func (u *union[T]) decode(dec *jsontext.Decoder, v *T) error {
-	raw, err := dec.ReadValue()
-	if err != nil {
-		return err
+	*v = *new(T)
+	kind := ""
+	first, rest, start, depth := dec.PeekKind(), dec.UnreadBuffer(), dec.InputOffset(), dec.StackDepth()
+	switch first {
+	case 'n':
+		return dec.SkipValue()
+	case '{':
+		kind = stringField(rest, u.field)
 	}
-	if raw.Kind() == 'n' {
-		*v = *new(T)
+	if value, target := u.variant(kind); target != nil && json.UnmarshalDecode(dec, target) == nil {
+		*v = value
 		return nil
 	}
-	*v, _ = u.read(raw)
+	for dec.StackDepth() > depth || dec.InputOffset() == start {
+		if _, err := dec.ReadToken(); err != nil {
+			return err // of the syntax
+		}
+	}
+	raw := rest[:dec.InputOffset()-start]
+	*v = u.unknown(kind, bytes.Clone(bytes.TrimLeft(raw, ",: \t\r\n")))
 	return nil
 }
 
-// read is decode for an object that stands alone. With an error it still returns the unknown variant.
-func (u *union[T]) read(raw []byte) (T, error) { return u.readAs(stringField(raw, u.field), raw) }
+// variant is a new variant of a kind and what to decode it into; nil if the kind is not known.
+func (u *union[T]) variant(kind string) (value T, target any) {
+	t, ok := u.variants[kind]
+	if !ok {
+		return value, nil
+	}
+	target = reflect.New(t).Interface()
+	value = target.(T)
+	if v, ok := target.(methodless); ok {
+		target = v.withoutMethods() // as the engine does, but without looking for it
+	}
+	return value, target
+}
 
-// readAs is read for a kind that is known already.
+// readAs is decode for an object that stands alone and whose kind is known already. With an error it still returns the
+// unknown variant.
 func (u *union[T]) readAs(kind string, raw []byte) (T, error) {
 	var err error
-	if t, ok := u.variants[kind]; ok {
-		p := reflect.New(t).Interface()
-		target := p
-		if v, ok := p.(methodless); ok {
-			target = v.withoutMethods() // as the engine does, but without looking for it
-		}
+	if value, target := u.variant(kind); target != nil {
 		if err = unmarshal(raw, target); err == nil {
-			return p.(T), nil
+			return value, nil
 		}
 	} else if !isJSON(raw) {
 		err = errors.New("it is no JSON")
 	}
-	return u.unknown(kind, stdjson.RawMessage(bytes.Clone(raw))), err
+	return u.unknown(kind, bytes.Clone(raw)), err
 }
 
-// stringField is the string value of a field of a JSON object, "" if there is none. It reads no further than that
-// field, and does not check what it skips: what is found is decoded afterwards.
-func stringField(object []byte, name string) string {
+// stringField is the string value of a field of the JSON object that data begins with, "" if there is none. It reads no
+// further than that field, and does not check what it skips: what is found is decoded afterwards.
+func stringField(data []byte, name string) string {
 	depth := 0
-	for i := 0; i < len(object); i++ {
-		switch object[i] {
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
 		case '{', '[':
 			depth++
 		case '}', ']':
-			depth--
-		case '"':
-			start := i
-			if i = endOfString(object, i); i < 0 {
+			if depth--; depth == 0 {
 				return ""
 			}
-			if depth != 1 || string(object[start+1:i]) != name {
+		case '"':
+			start := i
+			if i = endOfString(data, i); i < 0 {
+				return ""
+			}
+			if depth != 1 || string(data[start+1:i]) != name {
 				continue
 			}
-			rest := bytes.TrimLeft(object[i+1:], " \t\r\n")
+			rest := bytes.TrimLeft(data[i+1:], " \t\r\n")
 			if len(rest) == 0 || rest[0] != ':' {
 				continue // it is a value
 			}

@@ -2,7 +2,11 @@ package letta
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +168,64 @@ func TestOddJSON(t *testing.T) {
 	assert.Equal(t, []ToolCall{{Name: "a", Arguments: "{}", ToolCallID: "1"}}, request.ToolCalls)
 }
 
+// TestUnionsInPlace: what cannot be read keeps its JSON, wherever in it the reading stopped, and its neighbours are read.
+func TestUnionsInPlace(t *testing.T) {
+	const good = `{"message_type":"user_message","id":"good","content":"x"}`
+	for odd, kind := range map[string]string{
+		`{"id":"no kind"}`: "",
+		`{ "content":{"text":[5,{"deep":[{}]}]} , "message_type":"user_message"}`:              "user_message",
+		`{"message_type":"approval_request_message","tool_call":{"name":{"a":[1,2]}}, "b":[]}`: "approval_request_message",
+		`{"message_type":"assistant_message","date":"yesterday","content":"x"}`:                "assistant_message",
+		`{"message_type":"assistant_message","date":[],"content":"x"}`:                         "assistant_message",
+		`{"message_type":"new","message_type":"newer"}`:                                        "new",
+		`{"message_type":7}`:                "",
+		`[{"message_type":"user_message"}]`: "",
+		`"message_type"`:                    "",
+		`17`:                                "",
+	} {
+		var list Messages
+		require.NoError(t, unmarshal([]byte("[ "+good+" , "+odd+" , null, "+good+"]"), &list), odd)
+		require.Len(t, list, 4)
+		unknown, ok := list[1].(*UnknownMessage)
+		require.True(t, ok, odd)
+		assert.Equal(t, MessageType(kind), unknown.Kind, odd)
+		assert.Equal(t, odd, string(unknown.Raw))
+		assert.Nil(t, list[2])
+		for _, m := range []Message{list[0], list[3]} {
+			assert.Equal(t, MessageID("good"), m.(*UserMessage).ID, odd)
+		}
+		assert.Error(t, unmarshal([]byte("["+odd+",{"), &list))
+	}
+	for _, broken := range []string{`{"message_type":"user_message","content":}`, `{"message_type":"user_message","content":[}`, `{"message_type":"new",}`, `{`} {
+		assert.Error(t, unmarshal([]byte("["+good+","+broken+"]"), new(Messages)), broken)
+	}
+}
+
+// TestPlainTypes: what the engine reads without our functions holds nothing that needs one.
+func TestPlainTypes(t *testing.T) {
+	var check func(reflect.Type, string)
+	check = func(typ reflect.Type, where string) {
+		p := reflect.PointerTo(typ)
+		for _, special := range []reflect.Type{reflect.TypeFor[isKind](), reflect.TypeFor[optional](), reflect.TypeFor[methodless](), reflect.TypeFor[json.Unmarshaler]()} {
+			assert.False(t, p.Implements(special) && typ != reflect.TypeFor[json.RawMessage](), "%s is %s", where, special)
+		}
+		switch typ.Kind() {
+		case reflect.Interface:
+			assert.Equal(t, reflect.TypeFor[any](), typ, where)
+		case reflect.Slice, reflect.Map, reflect.Pointer:
+			check(typ.Elem(), where)
+		case reflect.Struct:
+			for f := range typ.Fields() {
+				check(f.Type, where+"."+f.Name)
+			}
+		default:
+		}
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[[]Tool](), reflect.TypeFor[[]Block](), reflect.TypeFor[EmbeddingConfig]()} {
+		check(typ, typ.String())
+	}
+}
+
 func FuzzAgentState(f *testing.F) {
 	for _, x := range apispec.Recorded() {
 		if x.Status == 200 && (x.Operation == "agents.create" || x.Operation == "agents.retrieve") {
@@ -234,6 +296,12 @@ func twin(t reflect.Type, raw bool) reflect.Type {
 	return t
 }
 
+// median is sturdier than a mean where other programs run.
+func median(times []float64) float64 {
+	slices.Sort(times)
+	return times[len(times)/2]
+}
+
 // BenchmarkDecodeAgents decodes the list with our engine and with others, taking turns, and reports the ratios of
 // their median times. vs_std is ours against encoding/json into the same structs.
 func BenchmarkDecodeAgents(b *testing.B) {
@@ -265,4 +333,51 @@ func BenchmarkDecodeAgents(b *testing.B) {
 		b.ReportMetric(median(times[0])/median(times[i+1]), "vs_"+r.name)
 	}
 	b.ReportMetric(median(times[0])/1e6, "ours_ms/op")
+}
+
+// TestResultsKeepNothingOfABody: the memory of an answer is used for the next one.
+func TestResultsKeepNothingOfABody(t *testing.T) {
+	t.Parallel()
+	body := ""
+	c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+	read := func(out any) any { require.NoError(t, c.Do(t.Context(), "GET", "/v1/x", nil, out)); return out }
+	overwrite := func() {
+		body = `{"id":"` + strings.Repeat("x", 500) + `"}`
+		for range 10 {
+			_, err := c.Agents.Retrieve(t.Context(), "agent-1", nil)
+			require.NoError(t, err)
+		}
+	}
+	const answer = `{"id":"agent-1","name":"a name","model_settings":{"provider_type":"new","deep":[1,2]},"metadata":{"a":["b"]},"tool_rules":[{"type":"new"}],` +
+		`"tools":[{"id":"t","json_schema":{"a":[true]},"tags":["c"]}],"response_format":{"type":"text","extra":{"d":"e"}}}`
+	for _, call := range []func() any{
+		func() any {
+			v, err := c.Agents.Retrieve(t.Context(), "agent-1", nil)
+			require.NoError(t, err)
+			return v
+		},
+		func() any { return read(new(json.RawMessage)) },
+		func() any { return read(new([]byte)) },
+		func() any { return read(new(any)) },
+		func() any { body = "plain"; return read(new(string)) },
+		func() any { body = `"quoted"`; return read(new(string)) },
+		func() any { err := c.Do(t.Context(), "GET", "/v1/x", nil, new(int)); require.Error(t, err); return err },
+		func() any {
+			body = `{"id":"agent-1","tags":["a",{"wrong":"type"}]}`
+			_, err := c.Agents.Retrieve(t.Context(), "agent-1", nil)
+			require.Error(t, err)
+			return []any{err.Error(), err}
+		},
+	} {
+		body = answer
+		got := call()
+		before := fmt.Sprintf("%#v %v", reflect.Indirect(reflect.ValueOf(got)), got)
+		data, err := json.Marshal(got)
+		require.NoError(t, err)
+		overwrite()
+		after, err := json.Marshal(got)
+		require.NoError(t, err)
+		assert.Equal(t, string(data), string(after))
+		assert.Equal(t, before, fmt.Sprintf("%#v %v", reflect.Indirect(reflect.ValueOf(got)), got))
+	}
 }

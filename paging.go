@@ -62,10 +62,25 @@ func walk[T, P any](operation string, params *P, page func(*P) ([]T, error), at 
 	}
 }
 
+// flagged is pages, for a list whose pages say themselves whether another follows.
+func flagged[T, P any](operation string, params *P, page func(*P) (rows []T, more bool, err error), at func(*P, T) string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		more := true // of this walk: a sequence may be walked again
+		walk(operation, params, func(p *P) (rows []T, err error) {
+			if more {
+				rows, more, err = page(p)
+			}
+			return rows, err
+		}, at, false)(yield)
+	}
+}
+
 // whole lists what Letta 0.16.8 cannot page: it orders the list by one thing and compares the cursor with another, so that
-// pages repeat rows and skip others. It asks for a page that holds everything, a larger one when it is full. limit is the
-// field of the params. A server that cuts a page shorter than asked for is followed by its cursor.
-func whole[T, P any](operation string, params *P, page func(*P) ([]T, error), at func(*P, T) string, limit func(*P) *int) iter.Seq2[T, error] {
+// pages repeat rows and skip others. It asks for a page that holds everything, a larger one when it is full. A server that
+// cuts a page shorter than asked for is followed by its cursor, and then has to prove that nothing is missing.
+//
+// limit is the field of the params. page also says whether more follow, nil if the server does not tell.
+func whole[T, P any](operation string, params *P, page func(*P) (rows []T, more *bool, err error), at func(*P, T) string, limit func(*P) *int) iter.Seq2[T, error] {
 	const first, most = 1000, 1 << 20
 	return func(yield func(T, error) bool) {
 		p := copyOf(params)
@@ -73,9 +88,9 @@ func whole[T, P any](operation string, params *P, page func(*P) ([]T, error), at
 		if *asked == 0 {
 			*asked = first
 		}
-		seen, byCursor := map[string]bool{}, false
+		seen, byCursor, start := map[string]bool{}, false, ""
 		for {
-			rows, err := page(&p)
+			rows, more, err := page(&p)
 			if err != nil && len(seen) > 0 {
 				err = later(err)
 			}
@@ -89,6 +104,9 @@ func whole[T, P any](operation string, params *P, page func(*P) ([]T, error), at
 				if seen[key] {
 					continue
 				}
+				if len(seen) == 0 {
+					start = key
+				}
 				seen[key] = true
 				fresh++
 				if !yield(row, nil) {
@@ -96,13 +114,25 @@ func whole[T, P any](operation string, params *P, page func(*P) ([]T, error), at
 				}
 			}
 			switch {
+			case more != nil && !*more, more == nil && !byCursor && len(rows) < min(*asked, defaultPage):
+				return
 			case !byCursor && len(rows) >= *asked:
 				if *asked >= most {
 					yield(*new(T), fail(operation, "%w: a page of %d rows is not the last", ErrPageLoop, len(rows)))
 					return
 				}
 				*asked *= 2
-			case fresh == 0 || len(rows) < defaultPage:
+			case byCursor && (fresh == 0 || more == nil && len(rows) < defaultPage):
+				end := false
+				if more == nil {
+					end, err = reached(params, page, limit, func(row T) bool { key := at(&q, row); return seen[key] && key != start })
+				}
+				switch {
+				case err != nil:
+					yield(*new(T), later(err))
+				case !end:
+					yield(*new(T), fail(operation, "%w: pages are shorter than asked for, and the cursor does not lead to the end", ErrPageLoop))
+				}
 				return
 			default:
 				p, byCursor = q, true
@@ -110,6 +140,24 @@ func whole[T, P any](operation string, params *P, page func(*P) ([]T, error), at
 			}
 		}
 	}
+}
+
+// reached reports whether a walk has seen the last row of a list: it asks for the list from its other end. passed tells the rows
+// that the walk has come to after its first. A server that ignores the limit sends everything, always.
+func reached[T, P any](params *P, page func(*P) ([]T, *bool, error), limit func(*P) *int, passed func(T) bool) (bool, error) {
+	p := copyOf(params)
+	v := reflect.ValueOf(&p).Elem()
+	order, after, before := v.FieldByName("Order"), v.FieldByName("After"), v.FieldByName("Before")
+	after.Set(before)
+	before.Set(reflect.ValueOf(copyOf(params)).FieldByName("After"))
+	if order.String() == string(OrderAsc) {
+		order.SetString(string(OrderDesc))
+	} else {
+		order.SetString(string(OrderAsc))
+	}
+	*limit(&p) = 1
+	rows, _, err := page(&p)
+	return len(rows) > 1 || len(rows) == 1 && passed(rows[0]), err
 }
 
 // pastPages remembers some of the pages of a walk, so that the memory of a walk does not grow with the list: the one before
@@ -223,8 +271,19 @@ func latest(operation string, n int, oldestFirst bool, page func() ([]Message, e
 	rows, err := page()
 	if !ascending(rows, oldestFirst) {
 		slices.Reverse(rows)
+		turnParts(rows)
 	}
 	return rows, err
+}
+
+// turnParts turns the order of rows that are stored as one message, and have one id. Letta 0.16.8 sends a page of a conversation
+// newest first, but the parts of each message oldest first.
+func turnParts(rows []Message) {
+	for i, j := 0, 0; i < len(rows); i = j {
+		for j = i + 1; j < len(rows) && sameMessage(rows[i], rows[j]); j++ {
+		}
+		slices.Reverse(rows[i:j])
+	}
 }
 
 func copyOf[T any](p *T) T {

@@ -23,11 +23,14 @@ import (
 	"github.com/letta-go/letta/internal/attempt"
 )
 
-// undocumented are the fields that servers send and the API's documents lack (recorded/README of the facts).
-var undocumented = map[string][]string{
-	apispec.ServerV1: {"organization_id", "isolated_block_ids", "user_id"},
-	// Letta 0.6.12 has names of its own.
-	apispec.ServerSeed: {"organization_id", "metadata_", "tool_exec_environment_variables[].metadata_", "created_at_", "embedding_model_", "module", "source_type", "jinja"},
+// undocumented are the fields that servers send and our types lack, and why.
+var undocumented = map[string]map[string]string{
+	apispec.ServerV1: {
+		"organization_id":    "in no document of the API; the same for everything that a key sees",
+		"isolated_block_ids": "of Letta 0.16.8 alone: the official client lacks it",
+		"user_id":            "of a trace, in no document of the API",
+	},
+	apispec.ServerSeed: {"organization_id": "as on Letta 0.16.8"},
 }
 
 // TestRecordedAnswers decodes every recorded 2xx answer of the operations there are, and encodes it with our engine and
@@ -35,6 +38,7 @@ var undocumented = map[string][]string{
 func TestRecordedAnswers(t *testing.T) {
 	methods := operations(testClient(t))
 	decoded := 0
+	lost := map[string]map[string]bool{apispec.ServerV1: {}, apispec.ServerSeed: {}}
 	for _, x := range apispec.Recorded() {
 		method, wrapped := methods[x.Operation]
 		if !wrapped || x.Status < 200 || x.Status > 299 || x.Text != "" || method.call.Type().NumOut() < 2 {
@@ -52,12 +56,25 @@ func TestRecordedAnswers(t *testing.T) {
 		}
 		decoded++
 		t.Run(x.Server+"/"+x.Name, func(t *testing.T) {
-			ours := reflect.New(result)
-			require.NoError(t, unmarshal(x.Body, ours.Interface()))
+			ours, body := reflect.New(result), slices.Clone(x.Body)
+			require.NoError(t, unmarshal(body, ours.Interface()))
+			before, err := marshal(ours.Interface())
+			require.NoError(t, err)
+			for i := range body {
+				body[i] = '?'
+			}
+			kept, err := marshal(ours.Interface())
+			require.NoError(t, err)
+			require.Equal(t, string(before), string(kept), "what was decoded keeps nothing of the body, whose memory is used again")
 			for _, engine := range []func(any) ([]byte, error){marshal, json.Marshal} {
 				after, err := engine(ours.Interface())
 				require.NoError(t, err)
-				for _, loss := range apispec.Lost(x.Body, after, undocumented[x.Server]...) {
+				for _, loss := range apispec.Lost(x.Body, after) {
+					field := loss.Path[strings.LastIndex(loss.Path, ".")+1:]
+					if undocumented[x.Server][field] != "" && loss.Kind == apispec.Gone {
+						lost[x.Server][field] = true
+						continue
+					}
 					assert.True(t, loss.Kind == apispec.Zero, "%s: %s", loss.Kind, loss.Path)
 				}
 				standard := reflect.New(result)
@@ -69,6 +86,9 @@ func TestRecordedAnswers(t *testing.T) {
 		})
 	}
 	assert.Greater(t, decoded, 200)
+	for server, fields := range undocumented {
+		assert.Equal(t, keys(fields), keys(lost[server]), "fields that Letta %s sends and we lack", server)
+	}
 }
 
 // TestRecordedPages walks over recorded lists by ListAll: the second page is that of the cursor which goes on there.

@@ -27,51 +27,48 @@ func exportAgent(w *world, c *call) answer {
 	if name := text(a.fields, "name"); unsafeInName.MatchString(name) {
 		return fail(http.StatusInternalServerError, "Export failed: "+badName, name)
 	}
-	attached, toolIDs := []any{}, []any{}
-	for i, t := range tools.of(w, a) {
-		toolIDs = append(toolIDs, fmt.Sprintf("tool-%d", i))
-		attached = append(attached, with(t.shown(), "id", toolIDs[i]))
-	}
-	shown, blockIDs := []any{}, []any{}
-	for i, id := range a.links["block"] {
-		b := with(w.blocks.get(id).shown(), "id", fmt.Sprintf("block-%d", i), "tags", nil)
-		delete(b, "created_by_id")
-		delete(b, "last_updated_by_id")
-		shown, blockIDs = append(shown, b), append(blockIDs, b["id"])
-	}
-	messages, ids := []any{}, []any{}
-	for i, m := range a.messages {
-		if flag(c.q, "scrub_messages") {
-			break
-		}
-		ids = append(ids, fmt.Sprintf("message-%d", i))
-		o := with(sample("agents.export_file", "agents", 0, "messages", 0), "id", ids[i], "otid", m.otid, "role", m.role,
-			"created_at", pyTime(m.created), "model", m.model)
-		o["content"] = []any{object{"type": "text", "text": m.text, "signature": nil}}
-		messages = append(messages, o)
-	}
 	secrets := object{}
 	for _, x := range a.secrets {
 		secrets[x.key] = "" // values never leave
 	}
+	attached := shown(tools.of(w, a), (*row).json)
+	attachedBlocks := shown(a.links["block"], func(id string) any {
+		b := with(w.blocks.get(id).shown(), "tags", nil)
+		delete(b, "created_by_id")
+		delete(b, "last_updated_by_id")
+		return b
+	})
+	messages := shown(a.messages, func(m *message) any {
+		return with(sample("agents.export_file", "agents", 0, "messages", 0), "otid", m.otid, "role", m.role, "created_at", pyTime(m.created),
+			"model", m.model, "content", []any{object{"type": "text", "text": m.text, "signature": nil}})
+	})
+	if flag(c.q, "scrub_messages") {
+		messages = []any{}
+	}
 	file := sample("agents.export_file")
 	out := get[[]any](file, "agents")[0].(object)
 	maps.Copy(out, pick(w.state(a, nil), portable))
-	with(out, "tags", list(a.tags), "tool_ids", toolIDs, "block_ids", blockIDs, "secrets", secrets, "tool_exec_environment_variables", secrets,
-		"messages", messages, "in_context_message_ids", ids, "enable_sleeptime", flag(a.fields, "enable_sleeptime"))
+	with(out, "tags", list(a.tags), "secrets", secrets, "tool_exec_environment_variables", secrets, "messages", messages,
+		"tool_ids", numbered("tool", attached), "block_ids", numbered("block", attachedBlocks), "in_context_message_ids", numbered("message", messages))
 	if len(secrets) == 0 {
 		out["secrets"] = nil
 	}
-	return ok(with(file, "agents", []any{out}, "tools", attached, "blocks", shown, "created_at", pyTime(w.now())))
+	return ok(with(file, "agents", []any{out}, "tools", attached, "blocks", attachedBlocks, "created_at", pyTime(w.now())))
+}
+
+// numbered gives rows the ids that they have within a file, and returns these.
+func numbered(kind string, rows []any) []any {
+	ids := []any{}
+	for i, v := range rows {
+		ids = append(ids, fmt.Sprintf("%s-%d", kind, i))
+		v.(object)["id"] = ids[i]
+	}
+	return ids
 }
 
 func importAgents(w *world, c *call) answer {
 	var file any
-	bad := readJSON(c.file.head, &file) != nil
-	if again, ok := file.(string); ok {
-		bad = readJSON([]byte(again), &file) != nil
-	}
-	if bad || c.file.size > int64(len(c.file.head)) {
+	if readJSON(c.file.head, &file) != nil || c.file.size > int64(len(c.file.head)) {
 		return fail(http.StatusBadRequest, "Corrupted agent file format.")
 	}
 	var env object
@@ -79,48 +76,30 @@ func importAgents(w *world, c *call) answer {
 		return fail(http.StatusBadRequest, "secrets must be a valid JSON string")
 	}
 	in, _ := file.(object)
-	agents, isList := in["agents"].([]any)
-	if !isList {
-		if in == nil && python.Repr(file)[0] != '[' {
-			return crash()
-		}
-		return fail(http.StatusBadRequest, "Legacy AgentSchema format is deprecated. Please use the new AgentFileSchema format with 'agents' field.")
+	checkFile(in)
+	over, ids := w.overrides(c), map[string]any{}
+	for _, t := range objects(in, "tools") {
+		ids[text(t, "id")] = w.upsertTool(t).id
 	}
-	checkFile(in, agents)
-	over := w.overrides(c)
-	ids := map[string]any{}
-	for _, v := range get[[]any](in, "tools") {
-		if t, ok := v.(object); ok {
-			ids[text(t, "id")] = w.upsertTool(t).id
-		}
-	}
-	for _, v := range get[[]any](in, "blocks") {
-		f, _ := v.(object)
-		b := blocks.fresh(w, new(check.Problems).Body(check.Of("BlockCreateParams", "body"), f, false))
+	for _, o := range objects(in, "blocks") {
+		b := blocks.fresh(w, new(check.Problems).Body(check.Of("BlockCreateParams", "body"), o, false))
 		makeBlock(w, nil, b)
-		ids[text(f, "id")] = w.blocks.put(b).id
+		ids[text(o, "id")] = w.blocks.put(b).id
 	}
 	made := []any{}
-	for _, v := range agents {
-		spec := maps.Clone(v.(object))
+	for _, spec := range objects(in, "agents") {
 		if name := cmp.Or(c.form.Get("name"), c.form.Get("override_name")); name != "" {
 			spec["name"] = name
 		} else if c.in["append_copy_suffix"] != false {
 			spec["name"] = fmt.Sprint(spec["name"]) + "_copy"
 		}
 		for _, k := range []string{"tool_ids", "block_ids"} {
-			mapped := []any{}
-			for _, id := range get[[]any](spec, k) {
-				mapped = append(mapped, ids[fmt.Sprint(id)])
-			}
-			spec[k] = mapped
+			spec[k] = shown(texts(spec, k), func(id string) any { return ids[id] })
 		}
-		if have, ok := spec["secrets"].(object); ok && env != nil {
-			values := object{}
+		if have := get[object](spec, "secrets"); have != nil && env != nil {
 			for k := range have {
-				values[k] = text(env, k)
+				have[k] = text(env, k)
 			}
-			spec["secrets"] = values
 		}
 		var p check.Problems
 		create := p.Body(check.Of("AgentCreateParams", "body"), spec, false)
@@ -128,12 +107,12 @@ func importAgents(w *world, c *call) answer {
 		if p.Any() {
 			return fail(http.StatusBadRequest, "Import failed: %s", p.String())
 		}
-		if a, bad := refused(func() {
+		if a, bad := refused[answer](func() {
 			a := w.newAgent(create)
 			w.importMessages(a, spec)
 			made = append(made, a.id)
 		}); bad {
-			refuse(http.StatusBadRequest, "Import failed: %v", a.body.(object)["detail"])
+			return fail(http.StatusBadRequest, "Import failed: %v", a.body.(object)["detail"])
 		}
 	}
 	return ok(object{"agent_ids": made})
@@ -159,8 +138,8 @@ func (w *world) overrides(c *call) object {
 func (w *world) importMessages(a *agent, spec object) {
 	w.forget(a)
 	keep := texts(spec, "in_context_message_ids")
-	for _, v := range get[[]any](spec, "messages") {
-		if m, _ := v.(object); slices.Contains(keep, text(m, "id")) {
+	for _, m := range objects(spec, "messages") {
+		if slices.Contains(keep, text(m, "id")) {
 			w.keep(a, &a.thread, &message{
 				otid: text(m, "otid"), role: text(m, "role"), text: textOf(get[[]any](m, "content"), ""), model: m["model"],
 			})
@@ -169,22 +148,13 @@ func (w *world) importMessages(a *agent, spec object) {
 }
 
 // checkFile reports what an agent file lacks.
-func checkFile(in object, agents []any) {
-	var lines []string
-	missing := func(at string) {
-		lines = append(lines, at+"\n  Field required [type=missing, input_type=dict]")
+func checkFile(in object) {
+	if _, isList := in["agents"].([]any); !isList {
+		refuse(http.StatusBadRequest, "Legacy AgentSchema format is deprecated. Please use the new AgentFileSchema format with 'agents' field.")
 	}
-	for i, v := range agents {
-		if a, ok := v.(object); !ok || a["id"] == nil {
-			missing(fmt.Sprintf("agents.%d.id", i))
-		}
-	}
-	for _, k := range []string{"groups", "blocks", "files", "sources", "tools", "mcp_servers"} {
-		if _, ok := in[k]; !ok {
-			missing(k)
-		}
-	}
-	if lines != nil {
-		refuse(http.StatusBadRequest, "%d validation errors for AgentFileSchema\n%s", len(lines), strings.Join(lines, "\n"))
+	missing := slices.DeleteFunc(strings.Fields("groups blocks files sources tools mcp_servers"), func(k string) bool { return in[k] != nil })
+	if len(missing) > 0 {
+		refuse(http.StatusBadRequest, "%d validation errors for AgentFileSchema\n%s\n  Field required", len(missing),
+			strings.Join(missing, "\n  Field required\n"))
 	}
 }

@@ -43,7 +43,7 @@ type agent struct {
 	lastRun time.Time // zero: never ran
 	secrets []secret
 	last    string      // the id of the newest run
-	opened  table[*row] // files, by their ids
+	opened  table[*row] // files
 }
 
 type secret struct{ id, key, value string }
@@ -85,7 +85,7 @@ func withAgent(f func(*world, *call, *agent) answer) handler {
 // An include says which relations an answer shows.
 type include map[string]bool
 
-func everything() include {
+func including(relations []string) include {
 	in := include{}
 	for _, r := range relations {
 		in[r] = true
@@ -93,22 +93,21 @@ func everything() include {
 	return in
 }
 
+func everything() include { return including(relations) }
+
 // included works out the relations of an answer. A legacy client that asks for none gets all of them.
 func (c *call) included() include {
-	in := include{}
+	names := texts(c.q, "include")
 	switch {
 	case c.q["include"] != nil:
-		for _, r := range texts(c.q, "include") {
-			in[r] = true
-		}
 	case c.q["include_relationships"] != nil:
 		for _, r := range texts(c.q, "include_relationships") {
-			in[legacyRelations[r]] = true
+			names = append(names, legacyRelations[r])
 		}
 	case !c.modern():
 		return everything()
 	}
-	return in
+	return including(names)
 }
 
 // state is the JSON form of an agent.
@@ -160,10 +159,8 @@ func (w *world) state(a *agent, in include) object {
 	}
 	o["tool_exec_environment_variables"] = o["secrets"]
 	if in["agent.managed_group"] {
-		for _, g := range w.groups.rows {
-			if g.fields["manager_agent_id"] == a.id {
-				o["managed_group"], o["multi_agent_group"] = g.shown(), g.shown()
-			}
+		for _, g := range whose(&w.groups, "manager_agent_id", a.id) {
+			o["managed_group"], o["multi_agent_group"] = g.shown(), g.shown()
 		}
 	}
 	if in["agent.pending_approval"] {
@@ -207,8 +204,8 @@ func createAgent(w *world, c *call) answer {
 	}
 	if tags := texts(c.in, "tags"); slices.Contains(tags, gitTag) { // plain self-hosted servers have no git memory: only the labels show the wish
 		c.in["tags"] = slices.DeleteFunc(slices.Clone(get[[]any](c.in, "tags")), func(t any) bool { return t == gitTag })
-		for _, v := range get[[]any](c.in, "memory_blocks") {
-			if b := v.(object); !strings.HasPrefix(text(b, "label"), "system/") {
+		for _, b := range objects(c.in, "memory_blocks") {
+			if !strings.HasPrefix(text(b, "label"), "system/") {
 				b["label"] = "system/" + text(b, "label")
 			}
 		}
@@ -233,14 +230,14 @@ func (w *world) newAgent(in object) *agent {
 	a := &agent{row: w.newRow("agent")}
 	a.tags = texts(in, "tags")
 	blockIDs := texts(in, "block_ids")
-	for _, v := range get[[]any](in, "memory_blocks") { // stored even when the agent fails later on
-		b := blocks.fresh(w, v.(object))
+	for _, o := range objects(in, "memory_blocks") { // stored even when the agent fails later on
+		b := blocks.fresh(w, o)
 		makeBlock(w, nil, b)
 		blockIDs = append(blockIDs, w.blocks.put(b).id)
 	}
 	names := w.giveTools(a, in, kind)
 	w.missingRelations(in)
-	w.setBlocks(a, blockIDs)
+	a.setLinks("block", w.joined(nil, blockIDs))
 	a.setSecrets(secretsOf(in))
 
 	rules := slices.Clone(get[[]any](in, "tool_rules"))
@@ -274,9 +271,7 @@ func (w *world) newAgent(in object) *agent {
 	w.firstMessages(a, in, kind)
 	w.agents.put(a)
 	w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
-	for _, id := range texts(in, "identity_ids") {
-		a.link("identity", id)
-	}
+	a.setLinks("identity", texts(in, "identity_ids"))
 	if flag(in, "enable_sleeptime") && kind != "voice_convo_agent" {
 		w.sleeptime(a)
 	}
@@ -300,13 +295,12 @@ func completed(rules []any) []any {
 		"constrain_child_tools": "child_arg_nodes", "run_first": "args", "conditional": "default_child child_output_mapping", "max_count_per_step": "",
 	}
 	for i, v := range rules {
-		kind := text(v.(object), "type")
-		o := nulls("prompt_template " + more[kind])
-		if kind == "conditional" {
-			o["require_output_mapping"] = false
+		rule := v.(object)
+		rules[i] = nulls("prompt_template " + more[text(rule, "type")])
+		if rule["type"] == "conditional" {
+			rules[i].(object)["require_output_mapping"] = false
 		}
-		maps.Copy(o, v.(object))
-		rules[i] = o
+		maps.Copy(rules[i].(object), rule)
 	}
 	return rules
 }
@@ -314,13 +308,16 @@ func completed(rules []any) []any {
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
 func (w *world) firstMessages(a *agent, in object, kind string) {
 	add := func(role, text string) {
-		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text})
+		m := &message{otid: uuid(), role: role, text: text}
+		if role == "tool" {
+			m.returns = []toolReturn{{text: text}}
+		}
+		w.keep(a, &a.thread, m)
 	}
 	add("system", w.compile(a, &a.thread, w.now()))
 	switch {
 	case in["initial_message_sequence"] != nil:
-		for _, v := range get[[]any](in, "initial_message_sequence") {
-			m := v.(object)
+		for _, m := range objects(in, "initial_message_sequence") {
 			add(text(m, "role"), text(m, "content"))
 			if text(m, "role") == "assistant" {
 				add("tool", "sent")
@@ -334,10 +331,8 @@ func (w *world) firstMessages(a *agent, in object, kind string) {
 }
 
 func secretsOf(in object) object {
-	if v := get[object](in, "secrets"); v != nil {
-		return v
-	}
-	return get[object](in, "tool_exec_environment_variables")
+	values, _ := or(in["secrets"], in["tool_exec_environment_variables"]).(object)
+	return values
 }
 
 func (a *agent) setSecrets(values object) {
@@ -347,51 +342,25 @@ func (a *agent) setSecrets(values object) {
 	}
 }
 
-// missingRelations refuses references to folders and identities that do not exist.
+// missingRelations refuses references to rows that do not exist.
 func (w *world) missingRelations(in object) {
-	for _, name := range []string{"folder_ids", "source_ids"} {
+	for name, k := range map[string]*resource{"tool_ids": tools, "folder_ids": folders, "source_ids": folders, "identity_ids": identities} {
 		for _, id := range texts(in, name) {
-			if w.folders.get(id) == nil {
-				dangling("source", "sources", id)
-			}
-		}
-	}
-	for _, id := range texts(in, "identity_ids") {
-		if w.identities.get(id) == nil {
-			dangling("identity", "identities", id)
+			k.rows(w).must(id, dangling(k.kind, id))
 		}
 	}
 }
 
 func updateAgent(w *world, c *call) answer {
-	a, in := w.agents.get(c.id), c.in
 	c.precheck()
-	if a == nil {
-		if in["model"] != nil {
-			w.modelFor(text(in, "model"))
-		}
-		return notFound("Agent", c.id)
-	}
+	a, in := w.agents.must(c.id, notFound("Agent", c.id)), c.in
 	llm, embedding := w.llmFor(in, get[object](a.fields, "llm_config")), w.embeddingOf(in)
-	for _, id := range texts(in, "tool_ids") {
-		if w.tools.get(id) == nil {
-			dangling("tool", "tools", id)
-		}
-	}
-	for _, id := range texts(in, "block_ids") {
-		if w.blocks.get(id) == nil {
-			return crash()
-		}
-	}
 	w.missingRelations(in)
+	for _, id := range texts(in, "block_ids") {
+		w.blocks.must(id, crash())
+	}
 	a.updated = w.now()
 	overlay(a.fields, pick(in, settable+" last_run_duration_ms last_stop_reason")) // the real server forgets hidden
-	if in["tool_rules"] != nil {
-		a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules"))
-	}
-	if t := get[time.Time](in, "last_run_completion"); !t.IsZero() {
-		a.lastRun = t
-	}
 	if llm != nil {
 		a.fields["llm_config"] = llm
 	}
@@ -399,16 +368,16 @@ func updateAgent(w *world, c *call) answer {
 		a.fields["embedding_config"] = embedding
 	}
 	overlay(get[object](a.fields, "compaction_settings"), get[object](in, "compaction_settings"))
-	if in["tags"] != nil {
-		a.tags = replace(a.tags, texts(in, "tags"))
-	}
-	for kind, name := range map[string]string{"tool": "tool_ids", "identity": "identity_ids"} {
+	for name, set := range map[string]func(ids []string){
+		"tool_rules":   func([]string) { a.fields["tool_rules"] = completed(get[[]any](in, "tool_rules")) },
+		"tags":         func(tags []string) { a.tags = replace(a.tags, tags) },
+		"tool_ids":     func(ids []string) { a.setLinks("tool", ids) },
+		"identity_ids": func(ids []string) { a.setLinks("identity", ids) },
+		"block_ids":    func(ids []string) { w.replaceBlocks(a, ids) },
+	} {
 		if in[name] != nil {
-			a.setLinks(kind, texts(in, name))
+			set(texts(in, name))
 		}
-	}
-	if in["block_ids"] != nil {
-		w.replaceBlocks(a, texts(in, "block_ids"))
 	}
 	if in["folder_ids"] != nil || in["source_ids"] != nil {
 		w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
@@ -416,6 +385,7 @@ func updateAgent(w *world, c *call) answer {
 	if values := secretsOf(in); values != nil {
 		a.setSecrets(values)
 	}
+	a.lastRun = or(in["last_run_completion"], a.lastRun).(time.Time)
 	if in["message_ids"] != nil {
 		keep := texts(in, "message_ids")
 		a.messages = slices.DeleteFunc(slices.Clone(a.messages), func(m *message) bool { return !slices.Contains(keep, m.id) })
@@ -431,9 +401,7 @@ func deleteAgent(w *world, c *call) answer {
 	a := w.agents.must(c.id, notFound("Agent", c.id))
 	w.forget(a)
 	w.agents.drop(a.id) // its blocks stay
-	for _, g := range w.groups.where(func(g *row) bool { return g.fields["manager_agent_id"] == a.id }) {
-		w.groups.drop(g.id)
-	}
+	groups.dropWhere(w, "manager_agent_id", a.id)
 	return ok(object{"message": "Agent id=" + c.id + " successfully deleted"})
 }
 
@@ -479,11 +447,8 @@ func (w *world) showAgents(rows []*agent, q object, l listing, in include) answe
 // linkedAgents lists the agents that have a row of a kind, with the relations of the query. Unlike elsewhere a legacy client gets none unasked.
 func linkedAgents(kind string) handler {
 	return func(w *world, c *call) answer {
-		in := include{}
-		for _, r := range texts(c.q, "include") {
-			in[r] = true
-		}
-		return w.showAgents(w.agents.where(func(a *agent) bool { return a.linked(kind, c.id) }), c.q, listing{}, in)
+		rows := w.agents.where(func(a *agent) bool { return a.linked(kind, c.id) })
+		return w.showAgents(rows, c.q, listing{}, including(texts(c.q, "include")))
 	}
 }
 

@@ -35,21 +35,23 @@ func fail(status int, format string, args ...any) answer {
 	return answer{status: status, body: object{"detail": fmt.Sprintf(format, args...)}}
 }
 
+// always gives everybody the same answer.
+func always(a answer) handler { return func(*world, *call) answer { return a } }
+
 // refuse ends a request: a handler that cannot go on panics with the answer, and dispatch sends it.
 func refuse(status int, format string, args ...any) { panic(fail(status, format, args...)) }
 
-// refused runs a part of a handler and returns how it was refused, if it was.
-func refused(f func()) (a answer, bad bool) {
+// refused runs a part of a handler or of a turn, and returns what it panicked with, if that says why it could not go on.
+func refused[T any](f func()) (why T, bad bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			a, bad = r.(answer)
-			if !bad {
+			if why, bad = r.(T); !bad {
 				panic(r)
 			}
 		}
 	}()
 	f()
-	return answer{}, false
+	return why, false
 }
 
 func invalid(format string, args ...any) answer {
@@ -77,10 +79,9 @@ func duplicate(noun string) answer {
 }
 
 // dangling is a violated foreign key.
-func dangling(kind, table, id string) {
-	refuse(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class "+
-		"'asyncpg.exceptions.ForeignKeyViolationError'>: insert or update on table \"%s_agents\" violates foreign key constraint "+
-		"\"%s_agents_%s_id_fkey\"\nDETAIL:  Key (%s_id)=(%s) is not present in table \"%s\".", table, table, kind, kind, id, table)
+func dangling(kind, id string) answer {
+	return fail(http.StatusConflict, "(sqlalchemy.dialects.postgresql.asyncpg.IntegrityError) <class 'asyncpg.exceptions.ForeignKeyViolationError'>: "+
+		"insert or update violates a foreign key constraint\nDETAIL:  Key (%s_id)=(%s) is not present in table.", kind, id)
 }
 
 // wrong is a 422.

@@ -2,7 +2,6 @@ package lettatest
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -87,18 +86,13 @@ func deletePassage(done answer) handler {
 
 // remember stores a text in the first archive of an agent, which is made if there is none.
 func remember(w *world, c *call, a *agent) answer {
-	var v *row
-	if ids := a.links["archive"]; len(ids) > 0 {
-		v = w.archives.get(ids[0])
-	} else {
-		v = archives.fresh(w, object{
+	v := first(archives.of(w, a))
+	if v == nil {
+		v = w.archives.put(archives.fresh(w, object{
 			"name": text(a.fields, "name") + "'s Archive", "description": "Default archive created automatically",
-			"embedding_config": maps.Clone(get[object](a.fields, "embedding_config")),
-		})
-		if get[object](a.fields, "embedding_config") == nil {
-			v.fields["embedding_config"] = nil
-		}
-		a.link("archive", w.archives.put(v).id)
+			"embedding_config": a.fields["embedding_config"],
+		}))
+		a.link("archive", v.id)
 	}
 	return ok([]any{w.newPassage(v, c.in).shown()})
 }
@@ -154,7 +148,7 @@ func searchPassages(w *world, c *call) answer {
 	if id := text(c.in, "agent_id"); id != "" {
 		rows = w.passagesOf(w.agents.must(id, noAgent(id)))
 	} else if id := text(c.in, "archive_id"); id != "" {
-		rows = passages.whose(w, "archive_id", id)
+		rows = whose(&w.passages, "archive_id", id)
 	}
 	rows = found(rows, c.in, text(c.in, "query"))
 	limit := or(c.in["limit"], 5).(int)

@@ -1,11 +1,12 @@
 package lettatest
 
 import (
-	"maps"
+	"cmp"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/letta-go/letta/internal/python"
 )
@@ -59,7 +60,7 @@ var blocks = &resource{
 	take: (*world).changedAgent,
 	told: everybody,
 	filters: map[string]filter{
-		"templates_only": always, "match_all_tags": always, "tags": always, "show_hidden_blocks": always, "identity_id": never, "identifier_keys": never,
+		"templates_only": yes, "match_all_tags": yes, "tags": yes, "show_hidden_blocks": yes, "identity_id": no, "identifier_keys": no,
 		"name":         func(_ *world, b *row, v any) bool { return b.fields["template_name"] == v },
 		"label_search": contains("label"), "value_search": contains("value"), "description_search": contains("description"),
 		"connected_to_agents_count_gt": func(w *world, b *row, v any) bool { return w.users(b.id) > v.(int) },
@@ -115,16 +116,13 @@ func listBlocks(w *world, c *call) answer {
 		delete(q, "label_search")
 	}
 	rows := slices.DeleteFunc(w.matchingBlocks(q), func(b *row) bool { return flag(b.fields, "hidden") && !flag(q, "show_hidden_blocks") })
-	exact := get[[]any](q, "connected_to_agents_count_eq")
-	less := q["connected_to_agents_count_lt"] != nil
-	if q["connected_to_agents_count_gt"] == nil && !less && exact == nil {
-		return blocks.page(w, q, blocks.list, rows)
+	l := blocks.list
+	for _, count := range []string{"gt", "lt", "eq"} {
+		if q["connected_to_agents_count_"+count] != nil { // counting sorts by id
+			l = listing{asc: true, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
+		}
 	}
-	// Counting joins the agents: sorted by id, though the cursor goes by time; without lt, or eq with 0, blocks of no agent do not take part.
-	rows = slices.DeleteFunc(rows, func(b *row) bool { return w.users(b.id) == 0 && !less && !slices.Contains(exact, any(0)) })
-	rows = page(rows, w.blocks.find, with(maps.Clone(q), "limit", 0), blocks.list)
-	slices.SortFunc(rows, func(a, b *row) int { return strings.Compare(a.id, b.id) })
-	return blocks.page(w, pick(q, "limit"), listing{asc: true, byID: true, fixed: true}, rows)
+	return blocks.page(w, q, l, rows)
 }
 
 func countBlocks(w *world, c *call) answer {
@@ -162,22 +160,19 @@ func (w *world) sameLabel(ids []string, b *row) bool {
 	return slices.ContainsFunc(ids, func(id string) bool { return w.blocks.get(id).fields["label"] == b.fields["label"] })
 }
 
-func (w *world) setBlocks(a *agent, ids []string) {
-	for _, id := range ids {
-		if b := w.blocks.get(id); b != nil && !w.sameLabel(a.links["block"], b) {
-			a.link("block", id)
+// joined adds blocks to those of an agent. One that does not exist, or whose label is taken, is lost.
+func (w *world) joined(rows, more []string) []string {
+	for _, id := range more {
+		if b := w.blocks.get(id); b != nil && !w.sameLabel(rows, b) {
+			rows = append(rows, id)
 		}
 	}
+	return rows
 }
 
 // replaceBlocks inserts before it deletes, as the real server does: a new block is lost to an old one of the same label, even to one that goes.
 func (w *world) replaceBlocks(a *agent, want []string) {
-	rows := slices.Clone(a.links["block"])
-	for _, id := range want {
-		if !w.sameLabel(rows, w.blocks.get(id)) {
-			rows = append(rows, id)
-		}
-	}
+	rows := w.joined(slices.Clone(a.links["block"]), want)
 	a.setLinks("block", slices.DeleteFunc(rows, func(id string) bool { return !slices.Contains(want, id) }))
 }
 
@@ -185,4 +180,28 @@ func (w *world) replaceBlocks(a *agent, want []string) {
 func (w *world) changedAgent(a *agent) {
 	a.updated = w.now()
 	w.renew(a, &a.thread)
+}
+
+// listTags lists the tags of agents and blocks. The cursor is a tag, be it known or not.
+func listTags(w *world, c *call) answer {
+	set := map[string]bool{}
+	for _, a := range w.agents.rows {
+		for _, t := range a.tags {
+			set[t] = set[t] || c.q["limit"] != 0 // limit=0 hides the tags of agents, though not those of blocks
+		}
+	}
+	for _, b := range w.blocks.rows {
+		for _, t := range b.tags {
+			set[t] = true
+		}
+	}
+	like := ilike(cmp.Or(text(c.q, "name"), text(c.q, "query_text")))
+	var rows []*row
+	for t, shown := range set {
+		if shown && like(t) {
+			rows = append(rows, &row{id: t})
+		}
+	}
+	cursor := func(tag string) *row { return &row{id: tag} }
+	return show(rows, cursor, c.q, listing{asc: true}, func(r *row) any { return r.id })
 }

@@ -16,7 +16,7 @@ func (r toolReturn) read(a *agent, at time.Time, value any) toolReturn {
 	if r.failed {
 		status = "Failed"
 	}
-	r.said = packed("status", status, "message", value, "time", clock(a, at))
+	r.said = report{Status: status, Message: value, Time: clock(a, at)}.String()
 	return r
 }
 
@@ -189,23 +189,20 @@ func edited(tool, old string, args object) (string, *python.Error) {
 
 // recall is conversation_search: messages that contain a text, newest first. It is told in Python to clients and in JSON to the model.
 func (w *world) recall(a *agent, query string) (string, any) {
-	var told []string
-	var value []string
-	for i := len(a.history) - 1; i >= 0 && len(told) < 5; i-- {
-		m := a.history[i]
-		if m.role != "user" && m.role != "assistant" || m.text == "" || !strings.Contains(strings.ToLower(m.text), strings.ToLower(query)) {
+	results := []any{}
+	for _, m := range slices.Backward(a.history) {
+		if len(results) == 5 || m.role != "user" && m.role != "assistant" || m.text == "" ||
+			!strings.Contains(strings.ToLower(m.text), strings.ToLower(query)) {
 			continue
 		}
-		ago := fmt.Sprintf("%ds ago", int(time.Since(m.created).Seconds()))
-		told = append(told, fmt.Sprintf("{'timestamp': '%s', 'time_ago': '%s', 'role': '%s', 'relevance': {'search_mode': 'sql'}, 'content': %s}",
-			pyTime(m.created), ago, m.role, python.Repr(m.text)))
-		value = append(value, fmt.Sprintf(`{"timestamp":%q,"time_ago":%q,"role":%q,"relevance":{"search_mode":"sql"},"content":%s}`,
-			pyTime(m.created), ago, m.role, encode(m.text)))
+		results = append(results, object{
+			"timestamp": pyTime(m.created), "time_ago": fmt.Sprintf("%ds ago", int(time.Since(m.created).Seconds())), "role": m.role,
+			"relevance": object{"search_mode": "sql"}, "content": m.text,
+		})
 	}
-	say := "No results found."
-	if told != nil {
-		say = fmt.Sprintf("Showing %d results:", len(told))
+	o := object{"message": "No results found.", "results": results}
+	if len(results) > 0 {
+		o["message"] = fmt.Sprintf("Showing %d results:", len(results))
 	}
-	return fmt.Sprintf("{'message': '%s', 'results': [%s]}", say, strings.Join(told, ", ")),
-		json.RawMessage(fmt.Sprintf(`{"message":%q,"results":[%s]}`, say, strings.Join(value, ",")))
+	return python.Repr(o), o
 }

@@ -41,7 +41,7 @@ var folders = &resource{
 		if c.in["embedding"] == nil && c.in["embedding_config"] == nil {
 			panic(invalid("Must specify either embedding or embedding_config in request"))
 		}
-		if slices.ContainsFunc(w.folders.rows, func(f *row) bool { return f.fields["name"] == r.fields["name"] }) {
+		if whose(&w.folders, "name", r.fields["name"]) != nil {
 			panic(duplicate("Source"))
 		}
 		embedded(w, c, r)
@@ -67,12 +67,14 @@ var files = &resource{
 	gone: func(w *world, f *row) {
 		passages.dropWhere(w, "file_id", f.id)
 		for _, a := range w.agents.rows {
-			a.opened.drop(f.id)
+			if r := a.open(f.id); r != nil {
+				a.opened.drop(r.id)
+			}
 		}
 	},
 }
 
-func (w *world) filesIn(folder string) []*row { return files.whose(w, "source_id", folder) }
+func (w *world) filesIn(folder string) []*row { return whose(&w.files, "source_id", folder) }
 
 // fileTypes are the kinds of files that the server takes, and how it calls them.
 var fileTypes = map[string]string{
@@ -121,7 +123,6 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	case strings.TrimSpace(content) == "":
 		with(f.fields, "processing_status", "error", "error_message", "No chunks created from text with default chunker", "total_chunks", nil, "chunks_embedded", nil)
 	}
-	f.links = map[string][]string{"sha256": {up.digest}}
 	w.files.put(&f)
 	p := passages.fresh(w, object{"source_id": folder.id, "file_id": f.id, "file_name": f.fields["file_name"], "text": strings.TrimSuffix(content, "\n")})
 	p.fields["embedding"], p.fields["embedding_config"] = vector(content), folder.fields["embedding_config"]
@@ -159,17 +160,19 @@ func listFolderAgents(w *world, c *call, folder *row) answer {
 }
 
 func listFolderPassages(w *world, c *call, folder *row) answer {
-	return passages.page(w, c.q, listing{limit: 100}, passages.whose(w, "source_id", folder.id))
+	return passages.page(w, c.q, listing{limit: 100}, whose(&w.passages, "source_id", folder.id))
 }
 
-// openFile shows a file to an agent. The rows of open files have the id of the file here, and their own one in their fields.
+// open is what an agent sees of a file; nil if it never did.
+func (a *agent) open(file string) *row { return first(whose(&a.opened, "file_id", file)) }
+
+// openFile shows a file to an agent.
 func (w *world) openFile(a *agent, f *row) {
-	if a.opened.get(f.id) != nil {
+	if a.open(f.id) != nil {
 		return
 	}
 	r := w.newRow("file_agent")
-	content := text(f.fields, "content")
-	lines := strings.Split(strings.TrimSuffix(content, "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(text(f.fields, "content"), "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = fmt.Sprintf("%d: %s", i+1, line)
 	}
@@ -177,7 +180,6 @@ func (w *world) openFile(a *agent, f *row) {
 		"folder_id", f.fields["source_id"], "folder_name", w.folders.get(text(f.fields, "source_id")).fields["name"], "is_open", true,
 		"last_accessed_at", timestamp(r.created), "visible_content",
 		fmt.Sprintf("[Viewing file start (out of %d lines)]\n%s", len(lines), strings.Join(lines, "\n")))
-	r.id = f.id
 	a.opened.put(&r)
 }
 
@@ -199,13 +201,13 @@ func (w *world) openFolder(a *agent, folder *row) {
 	}
 }
 
-func (w *world) fileTools() []*row { return tools.whose(w, "tool_type", "letta_files_core") }
+func (w *world) fileTools() []*row { return whose(&w.tools, "tool_type", "letta_files_core") }
 
 // attachFolder refuses a folder whose files a detach left behind, though it stays attached.
 func attachFolder(w *world, c *call) answer {
 	a, r := w.agent(c.id), folders.get(w, c.sub)
 	for _, f := range w.filesIn(r.id) {
-		if !a.linked("source", r.id) && a.opened.get(f.id) != nil {
+		if !a.linked("source", r.id) && a.open(f.id) != nil {
 			a.link("source", r.id)
 			panic(duplicate("FileAgent"))
 		}
@@ -221,31 +223,21 @@ func listAgentFolders(w *world, c *call, a *agent) answer {
 func (r *row) ofAgent() any { return with(r.shown(), "vector_db_provider", "native") }
 
 // listAgentFiles pages by the id that a file has with an agent, with a cursor of its own besides.
-func listAgentFiles(w *world, c *call, a *agent) answer {
-	rows := []*row{}
-	open := map[any]*row{}
-	for _, r := range a.opened.rows {
-		if a.linked("source", text(r.fields, "folder_id")) && (c.q["is_open"] == nil || c.q["is_open"] == r.fields["is_open"]) {
-			other := *r
-			other.id = text(r.fields, "id")
-			rows, open[other.id] = append(rows, &other), &other
-		}
-	}
-	l := listing{asc: true, limit: 20, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
-	q := c.q
+func listAgentFiles(_ *world, c *call, a *agent) answer {
+	rows := a.opened.where(func(r *row) bool {
+		return a.linked("source", text(r.fields, "folder_id")) && (c.q["is_open"] == nil || c.q["is_open"] == r.fields["is_open"])
+	})
+	l := listing{asc: true, by: func(*row) time.Time { return time.Time{} }, byID: true, fixed: true}
+	q, limit := c.q, or(c.q["limit"], 20).(int)
 	q["after"] = or(q["after"], q["cursor"])
 	if q["order"] == "desc" && (q["after"] != nil || q["before"] != nil) {
 		l.asc, l.swapped = false, true // a cursor turns the order, but not its own meaning
 	}
-	limit := or(q["limit"], l.limit).(int)
-	all := page(rows, func(id string) *row { return open[id] }, with(q, "limit", limit+1), l)
-	shown, more := []any{}, len(all) > limit
-	for _, r := range all[:min(limit, len(all))] {
-		shown = append(shown, r.fields)
-	}
-	o := with(sample("agents.files.list"), "files", shown, "has_more", more, "next_cursor", nil)
-	if len(shown) > 0 {
-		o["next_cursor"] = shown[len(shown)-1].(object)["id"]
+	all := page(rows, a.opened.find, with(q, "limit", limit+1), l)
+	rows = all[:min(limit, len(all))]
+	o := with(sample("agents.files.list"), "files", shown(rows, func(r *row) any { return r.fields }), "has_more", len(all) > limit, "next_cursor", nil)
+	if len(rows) > 0 {
+		o["next_cursor"] = rows[len(rows)-1].id
 	}
 	return ok(o)
 }
@@ -254,13 +246,16 @@ func listAgentFiles(w *world, c *call, a *agent) answer {
 func openFile(w *world, c *call, a *agent) answer {
 	f := w.files.must(c.sub, fail(http.StatusNotFound, "File with id=%s not found", c.sub))
 	w.openFile(a, f)
-	a.opened.get(f.id).fields["is_open"] = true
+	a.open(f.id).fields["is_open"] = true
 	return ok([]any{})
 }
 
 func closeFile(_ *world, c *call, a *agent) answer {
-	missing := fail(http.StatusNotFound, "FileAgent(agent_id=%s, file_id=%s) not found in org %s", a.id, c.sub, orgID)
-	a.opened.must(c.sub, missing).fields["is_open"] = false
+	r := a.open(c.sub)
+	if r == nil {
+		return fail(http.StatusNotFound, "FileAgent(agent_id=%s, file_id=%s) not found in org %s", a.id, c.sub, orgID)
+	}
+	r.fields["is_open"] = false
 	return ok(object{"message": "File id=" + c.sub + " successfully closed"})
 }
 
@@ -268,8 +263,7 @@ func closeFiles(_ *world, _ *call, a *agent) answer {
 	names := []any{}
 	for _, r := range a.opened.rows {
 		if flag(r.fields, "is_open") {
-			names = append(names, r.fields["file_name"])
-			r.fields["is_open"] = false
+			names, r.fields["is_open"] = append(names, r.fields["file_name"]), false
 		}
 	}
 	return ok(names)

@@ -1,8 +1,10 @@
 package lettatest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,41 +13,48 @@ import (
 
 // What only Letta's hosted service has. These rows are documented, not recorded: Letta 0.16.8 answers them with 404, and what stands here follows
 // the types of the official client alone. Nothing is scheduled, and no environment ever connects.
-var hostedRoutes = []route{
-	{op: "agents.schedule.create", handle: withAgent(createSchedule)},
-	{op: "agents.schedule.list", handle: withAgent(listSchedules)},
-	{op: "agents.schedule.retrieve", handle: withAgent(retrieveSchedule)},
-	{op: "agents.schedule.delete", handle: withAgent(deleteSchedule)},
-	{op: "templates.create", handle: createTemplate},
-	{op: "templates.update", handle: withTemplate(func(w *world, t *row, c *call) answer {
-		return ok(object{"success": true, "message": "Template updated"})
-	})},
-	{op: "templates.delete", handle: withTemplate(func(w *world, t *row, _ *call) answer {
-		w.templates.drop(t.id)
-		return ok(object{"success": true})
-	})},
-	{op: "templates.rollback", handle: withTemplate(func(w *world, t *row, c *call) answer {
-		t.fields["latest_version"] = c.in["version"]
-		return ok(object{"success": true, "message": "Template rolled back"})
-	})},
-	{op: "templates.save", handle: withTemplate(func(w *world, t *row, c *call) answer {
-		t.fields["latest_version"], t.updated = text(t.fields, "latest_version")+"0", w.now()
-		return ok(t.shown())
-	})},
-	{op: "templates.agents.create", handle: withTemplate(agentOfTemplate)},
-	{op: "environments.list", handle: func(*world, *call) answer { return ok(object{"connections": []any{}, "hasNextPage": false}) }},
-	{op: "environments.retrieve", handle: noEnvironment},
-	{op: "environments.send_message", handle: noEnvironment},
-	{op: "access_tokens.create", handle: createToken},
-	{op: "access_tokens.list", handle: listTokens},
-	{op: "access_tokens.delete", handle: deleteToken},
-}
+var hostedRoutes = slices.Concat(
+	schedules.routes("agents.schedule", "create list retrieve delete", handlers{
+		"create":   withAgent(createSchedule),
+		"list":     withAgent(listSchedules),
+		"retrieve": func(w *world, c *call) answer { return ok(schedules.get(w, c.sub).shown()) },
+		"delete": func(w *world, c *call) answer {
+			schedules.drop(w, schedules.get(w, c.sub))
+			return ok(object{"success": true})
+		},
+	}),
+	[]route{
+		{op: "templates.create", handle: createTemplate},
+		{op: "templates.update", handle: withTemplate(func(*world, *row, *call) answer { return succeeded("Template updated") })},
+		{op: "templates.delete", handle: withTemplate(func(w *world, t *row, _ *call) answer {
+			w.templates.drop(t.id)
+			return ok(object{"success": true})
+		})},
+		{op: "templates.rollback", handle: withTemplate(func(w *world, t *row, c *call) answer {
+			t.fields["latest_version"] = c.in["version"]
+			return succeeded("Template rolled back")
+		})},
+		{op: "templates.save", handle: withTemplate(func(w *world, t *row, c *call) answer {
+			t.fields["latest_version"], t.updated = text(t.fields, "latest_version")+"0", w.now()
+			return ok(t.shown())
+		})},
+		{op: "templates.agents.create", handle: withTemplate(agentOfTemplate)},
+		{op: "environments.list", handle: always(ok(object{"connections": []any{}, "hasNextPage": false}))},
+		{op: "environments.retrieve", handle: always(noEnvironment)},
+		{op: "environments.send_message", handle: always(noEnvironment)},
+		{op: "access_tokens.create", handle: createToken},
+		{op: "access_tokens.list", handle: listTokens},
+		{op: "access_tokens.delete", handle: deleteToken},
+	},
+)
 
 var schedules = &resource{
-	kind:   "scheduled-message",
+	kind: "scheduled-message", noun: "Schedule",
 	rows:   func(w *world) *table[*row] { return &w.schedules },
 	sample: func() object { return nulls("id agent_id schedule next_scheduled_time message") },
 }
+
+func succeeded(message string) answer { return ok(object{"success": true, "message": message}) }
 
 func createSchedule(w *world, c *call, a *agent) answer {
 	r := schedules.fresh(w, pick(c.in, "schedule"))
@@ -61,15 +70,7 @@ func createSchedule(w *world, c *call, a *agent) answer {
 }
 
 func listSchedules(w *world, _ *call, a *agent) answer {
-	rows := w.schedules.where(func(r *row) bool { return r.fields["agent_id"] == a.id })
-	return ok(object{"scheduled_messages": shown(rows, (*row).json), "has_next_page": false})
-}
-
-func retrieveSchedule(w *world, c *call, _ *agent) answer { return ok(schedules.get(w, c.sub).shown()) }
-
-func deleteSchedule(w *world, c *call, _ *agent) answer {
-	schedules.drop(w, schedules.get(w, c.sub))
-	return ok(object{"success": true})
+	return ok(object{"scheduled_messages": shown(whose(&w.schedules, "agent_id", a.id), (*row).json), "has_next_page": false})
 }
 
 // createTemplate keeps the agent that a template is made of.
@@ -79,10 +80,7 @@ func createTemplate(w *world, c *call) answer {
 		w.agents.must(agent, noAgent(agent))
 	}
 	r := w.newRow("template")
-	name := text(c.in, "name")
-	if name == "" {
-		name = strings.ToLower(adjectives[len(w.templates.rows)%len(adjectives)]) + "-template"
-	}
+	name := cmp.Or(text(c.in, "name"), strings.ToLower(adjectives[len(w.templates.rows)%len(adjectives)])+"-template")
 	r.fields = with(nulls("id updated_at"), "name", name, "latest_version", "1", "project_id", "default", "project_slug", "default",
 		"template_deployment_slug", name)
 	r.links = map[string][]string{"agent": {agent}}
@@ -93,20 +91,15 @@ func createTemplate(w *world, c *call) answer {
 func withTemplate(f func(*world, *row, *call) answer) func(*world, *call) answer {
 	return func(w *world, c *call) answer {
 		name, _, _ := strings.Cut(c.id, ":")
-		for _, t := range w.templates.rows {
-			if t.fields["name"] == name {
-				return f(w, t, c)
-			}
+		if t := first(whose(&w.templates, "name", name)); t != nil {
+			return f(w, t, c)
 		}
 		return fail(http.StatusNotFound, "Template not found")
 	}
 }
 
 func agentOfTemplate(w *world, t *row, c *call) answer {
-	in := object{"model": w.models[0]["handle"], "tags": c.in["tags"], "identity_ids": c.in["identity_ids"]}
-	if name := text(c.in, "agent_name"); name != "" {
-		in["name"] = name
-	}
+	in := object{"model": w.models.rows[0].id, "tags": c.in["tags"], "identity_ids": c.in["identity_ids"], "name": c.in["agent_name"]}
 	if from := w.agents.get(t.links["agent"][0]); from != nil {
 		with(in, "llm_config", get[object](from.fields, "llm_config"), "system", from.fields["system"], "tool_ids", list(from.links["tool"]),
 			"include_base_tools", false)
@@ -115,16 +108,13 @@ func agentOfTemplate(w *world, t *row, c *call) answer {
 	return ok(object{"agent_ids": []any{a.id}, "deployment_id": newID("deployment"), "group_id": nil})
 }
 
-func noEnvironment(*world, *call) answer { return fail(http.StatusNotFound, "Environment not found") }
+var noEnvironment = fail(http.StatusNotFound, "Environment not found")
 
 func createToken(w *world, c *call) answer {
 	r := w.newRow("token")
-	expires := text(c.in, "expires_at")
-	if expires == "" {
-		expires = timestamp(r.created.Add(5 * time.Minute))
-	}
 	r.fields = object{
-		"token": r.id, "hostname": c.in["hostname"], "expiresAt": expires, "policy": object{"version": "1", "data": c.in["policy"]},
+		"token": r.id, "hostname": c.in["hostname"], "policy": object{"version": "1", "data": c.in["policy"]},
+		"expiresAt": cmp.Or(text(c.in, "expires_at"), timestamp(r.created.Add(5*time.Minute))),
 	}
 	return ok(w.tokens.put(&r).fields)
 }

@@ -16,8 +16,8 @@ var (
 		}),
 	})
 	groupRoutes = groups.routes("groups", "list count retrieve create update delete messages.list messages.reset blocks.attach blocks.detach", handlers{
-		"messages.list":  groups.with(func(*world, *call, *row) answer { return ok([]any{}) }), // nobody speaks to a group here
-		"messages.reset": groups.with(func(*world, *call, *row) answer { return ok(null) }),
+		"messages.list":  groups.always(ok([]any{})), // nobody speaks to a group here
+		"messages.reset": groups.always(ok(null)),
 		"blocks.attach":  groups.with(shareBlock),
 		"blocks.detach":  groups.with(shareBlock),
 	})
@@ -36,30 +36,19 @@ var identities = &resource{
 	blank:   "project_id",
 	filters: map[string]filter{"name": contains("name")},
 	making: func(w *world, _ *call, r *row) {
-		if w.identityKeyed(r.fields["identifier_key"]) != nil {
+		if whose(&w.identities, "identifier_key", r.fields["identifier_key"]) != nil {
 			panic(duplicate("Identity"))
 		}
 	},
 	deleted: null,
 }
 
-func (w *world) identityKeyed(key any) *row {
-	for _, r := range w.identities.rows {
-		if r.fields["identifier_key"] == key {
-			return r
-		}
-	}
-	return nil
-}
-
 func upsertIdentity(w *world, c *call) answer {
-	r := w.identityKeyed(c.in["identifier_key"])
-	if r == nil {
-		return identities.create(w, c)
+	if r := first(whose(&w.identities, "identifier_key", c.in["identifier_key"])); r != nil {
+		c.id = r.id
+		return identities.update(w, c)
 	}
-	overlay(r.fields, c.in)
-	r.updated = w.now()
-	return ok(identities.view(w, r))
+	return identities.create(w, c)
 }
 
 // setProperties replaces the properties of an identity. Its body is a bare list.
@@ -78,7 +67,7 @@ var groups = &resource{
 		return with(sample("agents.create.sleeptime", "managed_group"), "manager_type", "round_robin", "turns_counter", nil, "sleeptime_agent_frequency", nil)
 	},
 	blank:   "manager_agent_id",
-	filters: map[string]filter{"show_hidden_groups": always},
+	filters: map[string]filter{"show_hidden_groups": yes},
 	making: func(_ *world, c *call, r *row) {
 		config := get[object](c.in, "manager_config")
 		overlay(r.fields, pick(config, "manager_type manager_agent_id termination_token max_turns sleeptime_agent_frequency max_message_buffer_length "+
@@ -113,5 +102,5 @@ var providers = &resource{
 var jobs = &resource{
 	kind: "job", noun: "Job",
 	rows:    func(w *world) *table[*row] { return &w.jobs },
-	filters: map[string]filter{"active": always},
+	filters: map[string]filter{"active": yes},
 }

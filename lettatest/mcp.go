@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/letta-go/letta/internal/python"
 )
 
 var mcpRoutes = servers.routes("mcp_servers", "create list retrieve delete update tools.list tools.retrieve tools.run refresh", handlers{
@@ -40,16 +38,14 @@ func (c *call) configured(s *row, config object) {
 	kind := text(config, "mcp_server_type")
 	if address, ok := config["server_url"].(string); ok {
 		u, err := url.Parse(address)
-		if err != nil {
-			u = &url.URL{}
-		}
-		if ip := net.ParseIP(u.Hostname()); ip != nil && (ip.IsLoopback() || ip.IsPrivate()) || u.Hostname() == "localhost" {
+		if err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback() || net.ParseIP(u.Hostname()).IsPrivate()) {
 			c.bad("Non-public IP not allowed: "+u.Hostname(), "body", "config", kind, "server_url")
 		}
 	}
-	o := sample(map[string]string{
-		"stdio": "mcp_servers.create.stdio_broken", "sse": "mcp_servers.create.http_unreachable", "streamable_http": "mcp_servers.create.http_unreachable",
-	}[kind])
+	o := sample("mcp_servers.create.http_unreachable")
+	if kind == "stdio" {
+		o = sample("mcp_servers.create.stdio_broken")
+	}
 	for k := range o {
 		o[k] = config[k]
 	}
@@ -65,10 +61,8 @@ func createServer(w *world, c *call) answer {
 	s := w.newRow("mcp_server")
 	s.fields = object{"server_name": c.in["server_name"]}
 	c.configured(&s, config)
-	for _, other := range w.servers.rows {
-		if other.fields["server_name"] == s.fields["server_name"] {
-			return duplicate("MCPServer")
-		}
+	if whose(&w.servers, "server_name", c.in["server_name"]) != nil {
+		return duplicate("MCPServer")
 	}
 	w.servers.put(&s)
 	w.sync(&s)
@@ -86,23 +80,14 @@ func updateServer(w *world, c *call) answer {
 	return ok(s.shown())
 }
 
-// offer is what a server has to offer; without ok it cannot be reached.
-func (w *world) offer(s *row) ([]MCPTool, bool) {
-	address := text(s.fields, "server_url")
-	if address == "" {
-		address = text(s.fields, "command")
-		if args := get[[]any](s.fields, "args"); len(args) > 0 { // the command with its arguments, before the command alone
-			var whole strings.Builder
-			whole.WriteString(address)
-			for _, arg := range args {
-				whole.WriteString(" " + python.Repr(arg)[1:len(python.Repr(arg))-1])
-			}
-			if offer, ok := w.offers[whole.String()]; ok {
-				return offer, true
-			}
+// offer is what a server has to offer; without ok it cannot be reached. A command with its arguments comes before the command alone.
+func (w *world) offer(s *row) (offer []MCPTool, ok bool) {
+	command := text(s.fields, "command")
+	for _, address := range []string{text(s.fields, "server_url"), strings.Join(append([]string{command}, texts(s.fields, "args")...), " "), command} {
+		if offer, ok = w.offers[address]; ok {
+			break
 		}
 	}
-	offer, ok := w.offers[address]
 	return offer, ok
 }
 
@@ -111,17 +96,18 @@ func (w *world) serverTools(s *row) []*row {
 }
 
 // sync makes the tools of a server those that it offers, and says what changed.
-func (w *world) sync(s *row) (deleted, updated, added []any) {
-	deleted, updated, added = []any{}, []any{}, []any{}
+func (w *world) sync(s *row) object {
+	deleted, added, had := []any{}, []any{}, map[any]bool{}
 	offer, _ := w.offer(s)
 	for _, t := range w.serverTools(s) {
-		if !slices.ContainsFunc(offer, func(m MCPTool) bool { return m.Name == t.fields["name"] }) {
+		name := t.fields["name"]
+		if had[name] = true; !slices.ContainsFunc(offer, func(m MCPTool) bool { return m.Name == name }) {
 			w.tools.drop(t.id)
-			deleted = append(deleted, t.fields["name"])
+			deleted = append(deleted, name)
 		}
 	}
 	for _, m := range offer {
-		if slices.ContainsFunc(w.serverTools(s), func(t *row) bool { return t.fields["name"] == m.Name }) {
+		if had[m.Name] {
 			continue
 		}
 		schema := m.Parameters
@@ -139,7 +125,7 @@ func (w *world) sync(s *row) (deleted, updated, added []any) {
 		w.tools.put(t)
 		added = append(added, m.Name)
 	}
-	return deleted, updated, added
+	return object{"deleted": deleted, "updated": []any{}, "added": added}
 }
 
 func refreshServer(w *world, _ *call, s *row) answer {
@@ -149,8 +135,7 @@ func refreshServer(w *world, _ *call, s *row) answer {
 			"error": "INTERNAL_SERVER_ERROR: Failed to connect to MCP server. Please check your configuration and ensure the server is accessible.",
 		}}}
 	}
-	deleted, updated, added := w.sync(s)
-	return ok(object{"deleted": deleted, "updated": updated, "added": added})
+	return ok(w.sync(s))
 }
 
 // serverFunction finds the function behind a tool of an MCP server.

@@ -23,9 +23,8 @@ var (
 	}
 	messageRoutes = []route{
 		{op: "messages.list", handle: listMessages},
-		{op: "messages.search", handle: func(*world, *call) answer {
-			return fail(http.StatusBadRequest, "Message search requires message embedding, OpenAI, and Turbopuffer to be enabled.")
-		}},
+		{op: "messages.search", handle: always(fail(http.StatusBadRequest,
+			"Message search requires message embedding, OpenAI, and Turbopuffer to be enabled."))},
 		{op: "messages.retrieve", handle: retrieveMessage},
 	}
 )
@@ -108,7 +107,7 @@ func (w *world) forget(a *agent) {
 	for _, v := range w.conversations.where(func(v *conversation) bool { return v.agent == a.id }) {
 		w.conversations.drop(v.id)
 	}
-	for _, r := range w.runs.where(func(r *run) bool { return r.agent == a.id }) {
+	for _, r := range w.runs.where(func(r *run) bool { return r.fields["agent_id"] == a.id }) {
 		r.stop()
 		for _, st := range r.steps {
 			w.steps.drop(st.id)
@@ -140,13 +139,11 @@ func (m *message) view(kind string, otid any) object {
 	}
 }
 
-func callState(c ToolCall) object {
+func callState(c ToolCall) any {
 	return object{"name": c.Name, "arguments": c.Arguments, "tool_call_id": c.ID}
 }
 
-func callStates(calls []ToolCall) []any {
-	return shown(calls, func(c ToolCall) any { return callState(c) })
-}
+func callStates(calls []ToolCall) []any { return shown(calls, callState) }
 
 // request is the form of an approval request.
 func (m *message) request() object {
@@ -154,53 +151,41 @@ func (m *message) request() object {
 }
 
 // views are the forms a message is shown in. Without spoken, text of the assistant counts as reasoning.
-func (m *message) views(spoken bool) []object {
+func (m *message) views(spoken bool) (out []object) {
+	add := func(kind string, otid any, pairs ...any) { out = append(out, with(m.view(kind, otid), pairs...)) }
 	switch {
+	case m.role == "system" && m.run == "":
+		add("system_message", nil, "content", m.text)
 	case m.role == "system":
-		var otid any
-		if m.run != "" {
-			otid = m.otid
-		}
-		return []object{with(m.view("system_message", otid), "content", m.text)}
+		add("system_message", m.otid, "content", m.text)
+	case m.role == "user" && m.parts != nil:
+		add("user_message", nullable(m.otid), "content", m.parts)
 	case m.role == "user", m.role == "summary":
-		var content any = m.text
-		if m.parts != nil {
-			content = m.parts
-		}
-		return []object{with(m.view("user_message", nullable(m.otid)), "content", content)}
-	case m.role == "tool" && m.returns == nil:
-		return []object{with(m.view("tool_return_message", 0), "tool_return", m.text, "status", "success", "tool_call_id", "",
-			"stdout", nil, "stderr", nil, "tool_returns", []any{})}
+		add("user_message", nullable(m.otid), "content", m.text)
 	case m.role == "tool":
-		v := m.view("tool_return_message", 0)
-		maps.Copy(v, m.returns[0].state())
-		delete(v, "type")
-		all := shown(m.returns, func(r toolReturn) any { return r.state() })
-		return []object{with(v, "tool_return", m.returns[0].text, "tool_returns", all)}
+		add("tool_return_message", 0)
+		maps.Copy(out[0], m.returns[0].state())
+		delete(out[0], "type")
+		with(out[0], "tool_return", m.returns[0].text, "tool_returns", shown(m.returns, func(r toolReturn) any { return r.state() }))
 	case m.approvals != nil:
-		v := with(m.view("approval_response_message", nil), "approvals", m.approvals, "approve", nil, "approval_request_id", nil, "reason", nil)
+		add("approval_response_message", nil, "approvals", m.approvals, "approve", nil, "approval_request_id", nil, "reason", nil)
 		if first := m.approvals[0]; text(first, "type") == "approval" {
-			v["approve"], v["approval_request_id"], v["reason"] = first["approve"], first["tool_call_id"], first["reason"]
+			with(out[0], "approve", first["approve"], "approval_request_id", first["tool_call_id"], "reason", first["reason"])
 		}
-		return []object{v}
-	}
-	var out []object
-	if m.reasoning != "" {
-		out = append(out, with(m.view("reasoning_message", 0), "source", "reasoner_model", "reasoning", m.reasoning, "signature", nil))
-	}
-	switch {
-	case m.text == "":
-	case spoken:
-		out = append(out, with(m.view("assistant_message", len(out)), "content", m.text))
 	default:
-		out = append(out, with(m.view("reasoning_message", len(out)), "source", "non_reasoner_model", "reasoning", m.text, "signature", nil))
-	}
-	switch {
-	case m.calls == nil:
-	case m.role == "approval":
-		out = append(out, m.request())
-	default:
-		out = append(out, with(m.view("tool_call_message", len(out)), "tool_call", callState(m.calls[0]), "tool_calls", callStates(m.calls)))
+		if m.reasoning != "" {
+			add("reasoning_message", 0, "source", "reasoner_model", "reasoning", m.reasoning, "signature", nil)
+		}
+		if m.text != "" && spoken {
+			add("assistant_message", len(out), "content", m.text)
+		} else if m.text != "" {
+			add("reasoning_message", len(out), "source", "non_reasoner_model", "reasoning", m.text, "signature", nil)
+		}
+		if m.calls != nil && m.role == "approval" {
+			out = append(out, m.request())
+		} else if m.calls != nil {
+			add("tool_call_message", len(out), "tool_call", callState(m.calls[0]), "tool_calls", callStates(m.calls))
+		}
 	}
 	return out
 }
@@ -283,8 +268,10 @@ func (w *world) compact(c *call, a *agent, th *thread) answer {
 		fmt.Fprintf(&b, "[%s] %s\n", cmp.Or(names[m.role], m.role), m.text)
 	}
 	summary := "You said: <start_transcript>\n" + b.String() + "<end_transcript>\n. Generate the summary."
-	note := &message{role: "summary", otid: uuid(), text: packed("type", "system_alert", "message",
-		"Note: earlier messages were removed from the context. This is their summary:\n "+summary, "time", clock(a, w.now()))}
+	note := &message{role: "summary", otid: uuid(), text: report{
+		Type: "system_alert", Time: clock(a, w.now()),
+		Message: "Note: earlier messages were removed from the context. This is their summary:\n " + summary,
+	}.String()}
 	th.messages = all[:1:1]
 	w.keep(a, th, note)
 	th.messages = append(th.messages, all[cut:]...)

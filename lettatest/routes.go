@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -35,9 +36,9 @@ type route struct {
 var operations = sync.OnceValue(func() []*route {
 	var out []*route
 	for _, r := range slices.Concat(
-		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
+		[]route{{op: "health", handle: always(ok(object{"version": version, "status": "ok"}))}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
 		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, passageRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes,
-		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
+		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, []route{{op: "tags.list", handle: listTags}}, hostedRoutes,
 	) {
 		out = append(out, r.resolve())
 	}
@@ -51,7 +52,7 @@ type call struct {
 	world  *world
 	params map[string]string // of the path
 	id     string            // the first of them
-	sub    string            // the second
+	sub    string            // the last
 	q, in  object            // the query and the body, checked
 	sent   any               // the body as it was sent
 	errs   check.Problems
@@ -81,39 +82,32 @@ var kinds = map[string]string{
 	"provider_id": "provider", "job_id": "job", "conversation_id": "conv",
 }
 
-// match fits a path to the pattern and returns what stands for its parameters.
-func (r *route) match(path []string) (params map[string]string, first, second string, fits bool) {
+// match fits a path to the pattern: a call with what stands for its parameters, or nil.
+func (r *route) match(path []string) *call {
 	if len(path) != len(r.segments) {
-		return nil, "", "", false
+		return nil
 	}
-	params = map[string]string{}
+	c := &call{params: map[string]string{}}
 	for i, want := range r.segments {
-		name, isParam := strings.CutPrefix(want, "{")
-		switch {
+		switch name, isParam := strings.CutPrefix(want, "{"); {
 		case isParam && path[i] != "":
-			if params[strings.TrimSuffix(name, "}")] = path[i]; first == "" {
-				first = path[i]
-			} else {
-				second = path[i]
-			}
+			c.params[strings.TrimSuffix(name, "}")] = path[i]
+			c.id, c.sub = cmp.Or(c.id, path[i]), path[i]
 		case want != path[i]:
-			return nil, "", "", false
+			return nil
 		}
 	}
-	return params, first, second, true
+	return c
 }
 
-// find looks a path up: the route with its parameters, and for a wrong method the one that is allowed.
-func (w *world) find(method, path string) (found *route, c *call, allow string) {
+// find looks a path up: the route with its call, and for a wrong method the one that is allowed.
+func (w *world) find(method, path string) (rt *route, c *call, allow string) {
 	segments := strings.Split(path, "/")
 	for _, r := range w.routes {
-		params, first, second, fits := r.match(segments)
-		switch {
-		case !fits:
-		case r.method == method:
-			return r, &call{params: params, id: first, sub: second}, ""
-		case allow == "":
-			allow = r.method
+		if c := r.match(segments); c != nil && r.method == method {
+			return r, c, ""
+		} else if c != nil {
+			allow = cmp.Or(allow, r.method)
 		}
 	}
 	return nil, nil, allow
@@ -121,7 +115,7 @@ func (w *world) find(method, path string) (found *route, c *call, allow string) 
 
 // dispatch is the way of a request to its operation: password, path, user, checks.
 func (w *world) dispatch(r *http.Request, body *payload) (out answer) {
-	if a, bad := refused(func() { out = w.decide(r, body) }); bad {
+	if a, bad := refused[answer](func() { out = w.decide(r, body) }); bad {
 		return a
 	}
 	return out
@@ -199,7 +193,7 @@ var bounds = map[string]func(*call){
 			c.errs.Between("limit", n, 1, 1000)
 		}
 	},
-	"blocks.list": labelAndName, "blocks.count": labelAndName,
+	"blocks.list": labelAndName, "blocks.count": labelAndName, "tools.list": knownTypes, "tools.count": knownTypes,
 	"blocks.create": func(c *call) {
 		if in, ok := c.sent.(object); ok && len(in) == 0 { // a missing value is an empty one, unless all is missing
 			c.errs.Add("missing", check.Loc{"body", "value"}, "Field required", in)
@@ -208,12 +202,12 @@ var bounds = map[string]func(*call){
 }
 
 func labelAndName(c *call) {
-	for name, rule := range map[string]struct {
-		max     int
-		pattern string
-	}{"label": {50, `^[a-zA-Z0-9_/-]+$`}, "name": {100, `^[a-zA-Z0-9 _-]+$`}} {
+	for name, rule := range map[string]func(string){
+		"label": func(v string) { c.errs.Text("label", v, 50, `^[a-zA-Z0-9_/-]+$`) },
+		"name":  func(v string) { c.errs.Text("name", v, 100, `^[a-zA-Z0-9 _-]+$`) },
+	} {
 		if v, ok := c.q[name].(string); ok {
-			c.errs.Text(name, v, rule.max, rule.pattern)
+			rule(v)
 		}
 	}
 }

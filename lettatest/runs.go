@@ -16,15 +16,13 @@ var (
 		{op: "runs.active.list", handle: func(w *world, c *call) answer {
 			return show(w.activeRuns(text(c.q, "agent_id"), ""), w.runs.find, nil, listing{}, (*run).listed)
 		}},
-		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state(false)) })},
+		{op: "runs.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.state()) })},
 		{op: "runs.messages.list", handle: withRun(listRunMessages)},
 		{op: "runs.usage.retrieve", handle: withRun(func(_ *world, _ *call, r *run) answer { return ok(r.usage()) })},
 		{op: "runs.metrics.retrieve", handle: withRun(runMetrics)},
 		{op: "runs.steps.list", handle: withRun(listRunSteps)},
-		{op: "runs.trace.retrieve", handle: func(*world, *call) answer {
-			return fail(http.StatusNotImplemented, "OTEL traces require ClickHouse. Set LETTA_CLICKHOUSE_ENDPOINT and configure ClickHouse connection.")
-		}},
-		{op: "runs.delete", handle: func(*world, *call) answer { return crash() }},
+		{op: "runs.trace.retrieve", handle: always(fail(http.StatusNotImplemented, "OTEL traces require ClickHouse."))},
+		{op: "runs.delete", handle: always(crash())},
 		{op: "runs.messages.stream", handle: streamRun},
 	}
 	stepRoutes = []route{
@@ -37,22 +35,14 @@ var (
 	}
 )
 
-// run is the record of one turn.
+// run is the record of one turn; its fields are what answers show of it.
 type run struct {
 	row
-	agent, conversation, status string
-
-	completed  time.Time
-	background bool
-	metadata   object
-	types      any
-	stopReason any
-	callback   any
-
-	steps []*step
-	tools []string // ids of those called
-	feed  *feed
-	stop  func() // ends its turn
+	completed time.Time
+	steps     []*step
+	tools     []string // ids of those called
+	feed      *feed
+	stop      func() // ends its turn
 }
 
 // step is the record of one model call.
@@ -64,21 +54,15 @@ type step struct {
 
 var runStatuses = []string{"created", "running", "completed", "failed", "cancelled"}
 
-func (r *run) active() bool { return r.status == "created" || r.status == "running" }
+func (r *run) active() bool { return slices.Contains(runStatuses[:2], text(r.fields, "status")) }
 
-// state is the JSON form of a run. Only lists tell how long it took.
-func (r *run) state(listed bool) object {
-	m := with(sample("runs.retrieve"), "id", r.id, "status", r.status, "created_at", timestamp(r.created), "completed_at", nil, "agent_id", r.agent,
-		"conversation_id", nullable(r.conversation), "background", r.background, "metadata", r.metadata, "stop_reason", r.stopReason,
-		"callback_url", r.callback)
-	get[object](m, "request_config")["include_return_message_types"] = r.types
+// state is the JSON form of a run.
+func (r *run) state() object {
+	o := with(r.shown(), "completed_at", nil)
 	if !r.completed.IsZero() {
-		m["completed_at"] = r.completed.Format("2006-01-02T15:04:05.000000") // without a zone, as there
-		if listed {
-			m["total_duration_ns"] = r.completed.Sub(r.created).Nanoseconds()
-		}
+		o["completed_at"] = r.completed.Format("2006-01-02T15:04:05.000000") // without a zone, as there
 	}
-	return m
+	return o
 }
 
 func (w *world) run(id string) *run {
@@ -95,42 +79,43 @@ func withRun(f func(*world, *call, *run) answer) func(*world, *call) answer {
 // activeRuns are the runs of an agent or a conversation that go on, newest first.
 func (w *world) activeRuns(agent, conversation string) []*run {
 	out := w.runs.where(func(r *run) bool {
-		return r.active() && (agent == "" || r.agent == agent) && (conversation == "" || r.conversation == conversation)
+		return r.active() && (agent == "" || r.fields["agent_id"] == agent) && (conversation == "" || r.fields["conversation_id"] == conversation)
 	})
 	slices.Reverse(out)
 	return out
 }
 
+var runFilters = map[string]filter{"statuses": among("status"), "agent_ids": among("agent_id"), "active": yes}
+
 func listRuns(w *world, c *call) answer {
 	q := c.q
-	statuses := texts(q, "statuses")
-	for _, st := range statuses {
+	for _, st := range texts(q, "statuses") {
 		if !slices.Contains(runStatuses, st) {
 			return fail(http.StatusBadRequest, "%s is not a valid RunStatus", python.Repr(st))
 		}
 	}
-	if statuses == nil && flag(q, "active") {
-		statuses = runStatuses[:2]
+	if texts(q, "statuses") == nil && flag(q, "active") {
+		q["statuses"] = list(runStatuses[:2])
 	}
-	agents := texts(q, "agent_ids")
 	if text(q, "agent_id") != "" {
-		agents = []string{text(q, "agent_id")}
+		delete(q, "agent_ids")
 	}
-	rows := w.runs.where(func(r *run) bool {
-		return (agents == nil || slices.Contains(agents, r.agent)) &&
-			(statuses == nil || slices.Contains(statuses, r.status)) &&
-			(q["background"] == nil || r.background == flag(q, "background")) &&
-			(q["stop_reason"] == nil || r.stopReason == q["stop_reason"]) &&
-			(q["conversation_id"] == nil || r.conversation == q["conversation_id"])
-	})
+	rows := filtered(w, w.runs.rows, runFilters, q)
 	return show(rows, w.runs.find, q, listing{limit: 100, swapped: true, asc: flag(q, "ascending")}, (*run).listed)
 }
 
-func (r *run) listed() any { return r.state(true) }
+// listed is the form of a run in lists, which alone tell how long it took.
+func (r *run) listed() any {
+	m := r.state()
+	if !r.completed.IsZero() {
+		m["total_duration_ns"] = r.completed.Sub(r.created).Nanoseconds()
+	}
+	return m
+}
 
 func listRunMessages(w *world, c *call, r *run) answer {
 	var rows []*message
-	if a := w.agents.get(r.agent); a != nil {
+	if a := w.agents.get(text(r.fields, "agent_id")); a != nil {
 		rows = slices.DeleteFunc(slices.Clone(a.history), func(m *message) bool { return m.run != r.id })
 	}
 	return w.showMessages(rows, c.q, listing{asc: true, noun: "message"}, true)
@@ -150,30 +135,18 @@ func (r *run) usage() object {
 }
 
 func runMetrics(_ *world, _ *call, r *run) answer {
-	var tools any
+	o := with(nulls("run_ns tools_used project_id template_id base_template_id"), "id", r.id, "organization_id", orgID, "agent_id", r.fields["agent_id"],
+		"run_start_ns", r.created.UnixNano(), "num_steps", len(r.steps))
 	if r.tools != nil {
-		tools = r.tools
+		o["tools_used"] = r.tools
 	}
-	var took any
 	if !r.completed.IsZero() {
-		took = r.completed.Sub(r.created).Nanoseconds()
+		o["run_ns"] = r.completed.Sub(r.created).Nanoseconds()
 	}
-	return ok(object{
-		"id": r.id, "organization_id": orgID, "agent_id": r.agent, "project_id": nil, "run_start_ns": r.created.UnixNano(), "run_ns": took,
-		"num_steps": len(r.steps), "tools_used": tools, "template_id": nil, "base_template_id": nil,
-	})
-}
-
-// earlier refuses cursors that exclude each other.
-func earlier[T based](t *table[T], q object) {
-	after, before := t.find(text(q, "after")), t.find(text(q, "before"))
-	if after != nil && before != nil && before.created.Before(after.created) {
-		refuse(http.StatusBadRequest, "'before' reference must be later than 'after' reference")
-	}
+	return ok(o)
 }
 
 func listRunSteps(w *world, c *call, r *run) answer {
-	earlier(&w.steps, c.q)
 	return show(r.steps, w.steps.find, c.q, listing{limit: 100, none: true, noun: "Step"}, func(st *step) any { return st.fields })
 }
 
@@ -242,7 +215,6 @@ func stepFeedback(_ *world, c *call, st *step) answer {
 }
 
 func listStepMessages(w *world, c *call) answer {
-	earlier(&w.messages, c.q)
 	rows := w.messages.where(func(m *message) bool { return m.step == c.id })
 	rows = page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"})
 	return ok(viewsOf(rows, nil, false))
@@ -250,16 +222,13 @@ func listStepMessages(w *world, c *call) answer {
 
 // cancel ends a run. One that has stopped already, other than to wait for an approval, stays as it is.
 func (w *world) cancel(r *run) {
-	if r.stopReason != nil && r.stopReason != "requires_approval" {
+	if stop := r.fields["stop_reason"]; stop != nil && stop != "requires_approval" {
 		return
 	}
-	r.status, r.stopReason, r.completed = "cancelled", "cancelled", w.now()
-	for key, holder := range w.locks {
-		if holder == r {
-			delete(w.locks, key)
-		}
-	}
-	a := w.agents.get(r.agent)
+	with(r.fields, "status", "cancelled", "stop_reason", "cancelled")
+	r.completed = w.now()
+	maps.DeleteFunc(w.locks, func(_ string, holder *run) bool { return holder == r })
+	a := w.agents.get(text(r.fields, "agent_id"))
 	if a == nil {
 		return
 	}

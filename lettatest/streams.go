@@ -2,6 +2,7 @@ package lettatest
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -23,22 +24,28 @@ func (w *world) newFeed(background bool) *feed {
 
 // add appends a frame. In the background a frame gets its number, if it has a place for one.
 func (f *feed) add(event string, v any) {
-	frame, isText := v.(string)
-	if !isText {
-		m := v.(object)
-		if _, ok := m["seq_id"]; ok && f.background {
+	if m, ok := v.(object); ok && f.background {
+		if _, ok := m["seq_id"]; ok {
 			m["seq_id"] = f.dropped + len(f.frames) + 1
 		}
-		frame = "data: " + string(encode(m)) + "\n\n"
 	}
-	if event != "" {
-		frame = "event: " + event + "\n" + frame
-	}
-	f.frames = append(f.frames, frame)
+	f.frames = append(f.frames, framed(event, v))
 	if more := len(f.frames) - f.limit; f.background && more > 0 {
 		f.frames, f.dropped = f.frames[more:], f.dropped+more
 	}
 	f.notify()
+}
+
+// framed is an event as it is sent; a text is one already.
+func framed(event string, v any) string {
+	frame, isText := v.(string)
+	if !isText {
+		frame = "data: " + string(encode(v)) + "\n\n"
+	}
+	if event != "" {
+		frame = "event: " + event + "\n" + frame
+	}
+	return frame
 }
 
 func (f *feed) end() {
@@ -63,46 +70,68 @@ func ping(run string, seq any) object {
 	return with((&message{row: row{created: time.Now().UTC()}, run: run}).view("ping", nil), "id", newID("ping"), "seq_id", seq)
 }
 
+// A writer sends the frames of a stream, and acts out a fault. It panics when its client has left.
+type writer struct {
+	http.ResponseWriter
+	fault    *StreamFault
+	answered func() // called before the first byte
+	stall    func() // waits until the client leaves or the server closes
+	sent     int    // frames
+	begun    bool
+}
+
+func (x *writer) write(text string) {
+	if !x.begun {
+		x.begun = true
+		x.answered()
+		x.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		x.WriteHeader(http.StatusOK)
+	}
+	if _, err := io.WriteString(x, text); err != nil || http.NewResponseController(x.ResponseWriter).Flush() != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// due tells whether the fault acts now.
+func (x *writer) due(half bool) bool {
+	return x.fault != nil && x.fault.Half == half && x.fault.After == x.sent
+}
+
+// disturb acts out the fault behind some text, and tells whether the stream goes on.
+func (x *writer) disturb(text string) bool {
+	f := x.fault
+	x.fault = nil
+	x.write(text + f.Raw)
+	if f.Then == StreamStall {
+		x.stall()
+	}
+	if f.Then == StreamStall || f.Then == StreamCut {
+		panic(http.ErrAbortHandler)
+	}
+	return f.Then == StreamGo
+}
+
+// frame sends a frame, or half of it, and tells whether the stream goes on.
+func (x *writer) frame(text string) bool {
+	if x.due(true) {
+		x.sent++
+		return x.disturb(text[:len(text)/2])
+	}
+	x.write(text)
+	x.sent++
+	return !x.due(false) || x.disturb("")
+}
+
 // send writes a stream. The headers wait for the first frame: beyond the end of a run nothing is answered at all.
 func (w *world) send(rw http.ResponseWriter, r *http.Request, st *stream, fault *StreamFault, answered func()) {
-	sent, i := 0, max(0, st.from)
-	begun := false
-	write := func(text string) bool {
-		if !begun {
-			begun = true
-			answered()
-			rw.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-			rw.WriteHeader(http.StatusOK)
-		}
-		_, err := io.WriteString(rw, text)
-		return err == nil && http.NewResponseController(rw).Flush() == nil
-	}
-	// disturb acts out the fault; next is the frame to halve.
-	disturb := func(next string) (goOn bool) {
-		f := fault
-		fault = nil
-		if !write(next[:len(next)/2] + f.Raw) {
-			panic(http.ErrAbortHandler)
-		}
-		switch f.Then {
-		case StreamCut:
-			panic(http.ErrAbortHandler)
-		case StreamStall:
-			select {
-			case <-r.Context().Done():
-			case <-w.done:
-			}
-			panic(http.ErrAbortHandler)
-		}
-		return f.Then == StreamGo
+	x := &writer{ResponseWriter: rw, fault: fault, answered: answered, stall: func() { pause(r.Context(), w.done, math.MaxInt64) }}
+	if x.due(false) && !x.disturb("") {
+		return
 	}
 	timer := time.NewTimer(w.pingInterval)
 	defer timer.Stop()
 	var seq any
-	for {
-		if fault != nil && !fault.Half && fault.After == sent && !disturb("") {
-			return
-		}
+	for i := max(0, st.from); ; {
 		w.mu.Lock()
 		i = max(i, st.feed.dropped)
 		at := i - st.feed.dropped
@@ -117,9 +146,9 @@ func (w *world) send(rw http.ResponseWriter, r *http.Request, st *stream, fault 
 			if st.feed.background && strings.Contains(frame, `"seq_id":`) {
 				seq = i
 			}
-		case ended && begun:
-			if fault != nil && fault.After < 0 {
-				disturb("")
+		case ended && x.begun:
+			if x.fault != nil && x.fault.After < 0 {
+				x.disturb("")
 			}
 			return
 		default:
@@ -131,23 +160,16 @@ func (w *world) send(rw http.ResponseWriter, r *http.Request, st *stream, fault 
 				if !st.pings {
 					continue
 				}
-				f := w.newFeed(false)
-				f.add("", ping(st.run, seq))
-				frame = f.frames[0]
+				frame = framed("", ping(st.run, seq))
 			case <-r.Context().Done():
 				panic(http.ErrAbortHandler)
 			case <-w.done:
 				panic(http.ErrAbortHandler)
 			}
 		}
-		if fault != nil && fault.Half && fault.After == sent {
-			if !disturb(frame) {
-				return
-			}
-		} else if !write(frame) {
-			panic(http.ErrAbortHandler)
+		if !x.frame(frame) {
+			return
 		}
-		sent++
 		timer.Reset(w.pingInterval)
 	}
 }
@@ -164,7 +186,7 @@ func streamRun(w *world, c *call) answer {
 	switch {
 	case len(c.raw) == 0:
 		return crash()
-	case !r.background:
+	case !flag(r.fields, "background"):
 		return notBackground()
 	}
 	return r.replay(c.in)

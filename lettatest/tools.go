@@ -18,10 +18,7 @@ import (
 
 var (
 	toolRoutes = tools.routes("tools", "delete count retrieve list search create upsert update run", handlers{
-		"list": listTools,
-		"search": func(*world, *call) answer {
-			return fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")
-		},
+		"search": always(fail(http.StatusBadRequest, "Tool semantic search requires tool embedding to be enabled.")),
 		"create": writeTool, "upsert": writeTool, "run": runSource,
 	})
 	agentToolRoutes = tools.routes("agents.tools", "list attach detach update_approval run", handlers{
@@ -35,8 +32,13 @@ var tools = &resource{
 	sample: func() object {
 		return with(sample("tools.create"), "tags", []any{}, "metadata_", object{}, "return_char_limit", 50000)
 	},
-	blank:   "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
-	filters: map[string]filter{"search": contains("name"), "return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) }},
+	blank: "name description json_schema args_json_schema source_code pip_requirements npm_requirements default_requires_approval project_id",
+	filters: map[string]filter{
+		"search": contains("name"), "names": among("name"), "tool_ids": func(_ *world, r *row, v any) bool { return slices.Contains(v.([]any), any(r.id)) },
+		"tool_types":              among("tool_type"),
+		"exclude_tool_types":      func(w *world, r *row, v any) bool { return !among("tool_type")(w, r, v) },
+		"return_only_letta_tools": func(_ *world, r *row, v any) bool { return v == false || isLettaTool(r) },
+	},
 	change:  func(_ *world, _ *call, r *row) { describe(r) },
 	unknown: http.StatusBadRequest, deleted: null,
 	give: func(w *world, a *agent, t *row) {
@@ -59,15 +61,8 @@ func (w *world) stockTools() {
 
 func isLettaTool(r *row) bool { return strings.HasPrefix(text(r.fields, "tool_type"), "letta_") }
 
-// toolNamed finds a tool by its name.
-func (w *world) toolNamed(name string) *row {
-	for _, t := range w.tools.rows {
-		if t.fields["name"] == name {
-			return t
-		}
-	}
-	return nil
-}
+// toolNamed finds a tool by its name; nil for none.
+func (w *world) toolNamed(name string) *row { return first(whose(&w.tools, "name", name)) }
 
 // upsertTool finds a tool by name, or takes it over.
 func (w *world) upsertTool(in object) *row {
@@ -85,11 +80,8 @@ func describe(r *row) {
 		return
 	case schema == nil:
 		f, parsed := python.Parse(source)
-		if !parsed {
-			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
-		}
-		if f.Doc == "" {
-			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f.Name)
+		if !parsed || f.Doc == "" {
+			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code, or missing docstring")
 		}
 		schema = f.Schema()
 		r.fields["json_schema"] = schema
@@ -102,13 +94,7 @@ func describe(r *row) {
 
 // writeTool is create and upsert alike: a tool of the same name is updated.
 func writeTool(w *world, c *call) answer {
-	r := tools.fresh(w, c.in)
-	if c.in["args_json_schema"] == nil {
-		r.fields["args_json_schema"] = object{}
-	}
-	if c.in["source_type"] == nil {
-		r.fields["source_type"] = "json"
-	}
+	r := tools.fresh(w, with(c.in, "args_json_schema", or(c.in["args_json_schema"], object{}), "source_type", or(c.in["source_type"], "json")))
 	describe(r)
 	sum := sha256.Sum256([]byte(text(r.fields, "source_code")))
 	r.fields["metadata_"] = object{"tool_hash": hex.EncodeToString(sum[:])}
@@ -128,20 +114,13 @@ var toolTypes = []string{
 	"letta_files_core", "external_langchain", "external_composio", "external_mcp",
 }
 
-func listTools(w *world, c *call) answer {
-	wanted, names := texts(c.q, "tool_types"), texts(c.q, "names")
-	without, ids := texts(c.q, "exclude_tool_types"), texts(c.q, "tool_ids")
-	for _, t := range append(slices.Clone(wanted), without...) {
+// knownTypes is the rule of the parameters that name types of tools.
+func knownTypes(c *call) {
+	for _, t := range append(texts(c.q, "tool_types"), texts(c.q, "exclude_tool_types")...) {
 		if !slices.Contains(toolTypes, t) {
-			return fail(http.StatusBadRequest, "Invalid tool type '%s'. Must be one of: %s", t, strings.Join(toolTypes, ", "))
+			refuse(http.StatusBadRequest, "Invalid tool type '%s'. Must be one of: %s", t, strings.Join(toolTypes, ", "))
 		}
 	}
-	rows := slices.DeleteFunc(tools.filtered(w, c.q), func(r *row) bool {
-		name, kind := text(r.fields, "name"), text(r.fields, "tool_type")
-		return wanted != nil && !slices.Contains(wanted, kind) || slices.Contains(without, kind) || names != nil && !slices.Contains(names, name) ||
-			ids != nil && !slices.Contains(ids, r.id)
-	})
-	return tools.page(w, c.q, tools.list, rows)
 }
 
 func runSource(w *world, c *call) answer {
@@ -212,10 +191,11 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 	names, ids := texts(in, "tools"), texts(in, "tool_ids")
 	if base, set := in["include_base_tools"]; !set || base == true {
 		in["include_base_tools"] = true
-		names = append(names, baseToolsOf(kind, flag(in, "enable_sleeptime"))...)
-		if kind == typeV1 && !flag(in, "enable_sleeptime") {
-			names = slices.DeleteFunc(names, func(n string) bool { return n == "send_message" })
+		more := baseToolsOf[kind]
+		if flag(in, "enable_sleeptime") && !strings.HasPrefix(kind, "voice_") && kind != "sleeptime_agent" {
+			more = "archival_memory_search conversation_search send_message"
 		}
+		names = append(names, strings.Fields(more)...)
 	}
 	if flag(in, "include_multi_agent_tools") {
 		names = append(names, "send_message_to_agent_and_wait_for_reply", "send_message_to_agent_async", "send_message_to_agents_matching_tags")
@@ -223,13 +203,11 @@ func (w *world) giveTools(a *agent, in object, kind string) []string {
 	var found []string
 	for _, t := range w.tools.rows {
 		name := text(t.fields, "name")
-		if !slices.Contains(names, name) && !slices.Contains(ids, t.id) {
-			continue
+		if slices.Contains(names, name) || slices.Contains(ids, t.id) {
+			a.link("tool", t.id)
+			found = append(found, name)
+			names, ids = without(names, name), without(ids, t.id)
 		}
-		a.link("tool", t.id)
-		found = append(found, name)
-		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
-		ids = slices.DeleteFunc(ids, func(i string) bool { return i == t.id })
 	}
 	for what, missing := range map[string][]string{"name: ": names, "id:   ": ids} {
 		if len(missing) > 0 {
@@ -244,31 +222,22 @@ func printed(values []string) string {
 	return out[1 : len(out)-1]
 }
 
-func baseToolsOf(kind string, sleeptime bool) []string {
-	switch {
-	case kind == "voice_sleeptime_agent":
-		return []string{"finish_rethinking_memory", "rethink_user_memory", "store_memories"}
-	case kind == "voice_convo_agent":
-		return []string{"search_memory"}
-	case kind == "sleeptime_agent":
-		return []string{"memory_finish_edits", "memory_insert", "memory_replace", "memory_rethink"}
-	case sleeptime:
-		return []string{"archival_memory_search", "conversation_search", "send_message"}
-	case kind == "memgpt_v2_agent", kind == typeV1:
-		return []string{"conversation_search", "memory_insert", "memory_replace", "send_message"}
-	case kind == "react_agent", kind == "workflow_agent":
-		return nil
-	}
-	return []string{"conversation_search", "core_memory_append", "core_memory_replace", "memory", "memory_apply_patch", "send_message"}
+// baseToolsOf are what an agent gets unasked, by its type.
+var baseToolsOf = map[string]string{
+	"voice_sleeptime_agent": "finish_rethinking_memory rethink_user_memory store_memories",
+	"voice_convo_agent":     "search_memory",
+	"sleeptime_agent":       "memory_finish_edits memory_insert memory_replace memory_rethink",
+	"memgpt_v2_agent":       "conversation_search memory_insert memory_replace send_message",
+	typeV1:                  "conversation_search memory_insert memory_replace",
+	"memgpt_agent":          "conversation_search core_memory_append core_memory_replace memory memory_apply_patch send_message",
 }
 
 // baseRule is the kind of rule a base tool brings along.
 func baseRule(name string) string {
 	switch {
-	case name == "send_message", name == "send_message_to_agent_async", name == "memory_finish_edits":
+	case slices.Contains([]string{"send_message", "send_message_to_agent_async", "memory_finish_edits"}, name):
 		return "exit_loop"
-	case strings.HasPrefix(name, "memory"), strings.HasPrefix(name, "core_memory"), strings.HasPrefix(name, "archival_memory"),
-		name == "conversation_search":
+	case strings.Contains(name, "memory") && !strings.HasSuffix(name, "_memory"), name == "conversation_search":
 		return "continue_loop"
 	}
 	return ""

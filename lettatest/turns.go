@@ -23,10 +23,9 @@ type turn struct {
 	checked time.Time  // when it last looked whether it was cancelled
 	left    bool       // it was, and its stream has ended
 
-	result  answer
-	views   []any
-	calls   int // to the model
-	returns []ToolReturn
+	result answer
+	views  []any
+	calls  int // to the model
 }
 
 // play runs the turn to its end. A turn that fails panics with the failure.
@@ -34,18 +33,7 @@ func (t *turn) play(ctx context.Context) {
 	defer close(t.done)
 	defer t.run.stop()
 	var stop string
-	var bad *failure
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				var failed bool
-				if bad, failed = r.(*failure); !failed {
-					panic(r)
-				}
-			}
-		}()
-		stop = t.loop(ctx)
-	}()
+	bad, _ := refused[*failure](func() { stop = t.loop(ctx) })
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	if t.w.locks[t.lock] == t.run {
@@ -53,64 +41,66 @@ func (t *turn) play(ctx context.Context) {
 	}
 	if t.streaming {
 		t.finishStream(stop, bad)
-		t.feed.end()
-		return
-	}
-	status := "failed"
-	switch stop {
-	case "cancelled":
-		status = stop
-	case "end_turn", "max_steps", "tool_rule", "requires_approval":
-		status = "completed"
-	}
-	switch {
-	case bad == nil:
-		t.result = ok(object{"messages": list(t.views), "stop_reason": stopFrame(stop), "usage": t.usage(), "logprobs": nil, "turns": nil})
-		t.end(status, stop)
-	case t.async:
-		t.end(status, "error")
-	default:
-		t.result = bad.answer
-		t.end(status, nil)
-	}
-	if bad != nil && !t.silent {
-		t.run.metadata["error"] = bad.detail
+	} else {
+		t.finish(stop, bad)
 	}
 }
 
-// end settles the run and the agent.
-func (t *turn) end(status string, stop any) {
-	if t.silent {
-		return
-	}
-	r := t.run
-	if r.status != "cancelled" || status == "completed" && !t.streaming {
-		r.status, r.stopReason, r.completed = status, stop, t.w.now()
-	}
-	if a := t.w.agents.get(r.agent); a != nil && r.stopReason != nil {
-		a.fields["last_stop_reason"] = r.stopReason
+// statuses are those of runs by the reason why they stopped; others have failed.
+var statuses = map[string]string{
+	"cancelled": "cancelled", "end_turn": "completed", "max_steps": "completed", "tool_rule": "completed", "requires_approval": "completed",
+}
+
+func (t *turn) finish(stop string, bad *failure) {
+	switch {
+	case bad == nil:
+		t.result = ok(object{"messages": list(t.views), "stop_reason": stopFrame(stop), "usage": t.usage(), "logprobs": nil, "turns": nil})
+		t.end(cmp.Or(statuses[stop], "failed"), stop, nil)
+	case t.async:
+		t.end("failed", "error", bad.detail)
+	default:
+		t.result = bad.answer
+		t.end("failed", nil, bad.detail)
 	}
 }
 
 func (t *turn) finishStream(stop string, bad *failure) {
+	defer t.feed.end()
 	switch {
 	case t.left:
 	case bad != nil:
 		e := object{
 			"message_type": "error_message", "run_id": t.run.id, "error_type": bad.kind, "message": bad.message, "detail": bad.detail, "seq_id": nil,
 		}
-		t.run.metadata["error"] = maps.Clone(e)
+		t.end("failed", bad.stop, maps.Clone(e))
 		if t.emit("", stopFrame(bad.stop)) && t.emit("error", e) && !t.background {
 			t.emit("", doneFrame)
 		}
-		t.end("failed", bad.stop)
 	default:
 		_ = t.emit("", stopFrame(stop)) && t.emit("", t.usage()) && t.emit("", doneFrame)
-		status := "completed"
-		if stop == "cancelled" {
-			status = stop
+		if stop != "cancelled" {
+			t.end("completed", stop, nil)
+		} else {
+			t.end(stop, stop, nil)
 		}
-		t.end(status, stop)
+	}
+}
+
+// end settles the run and the agent.
+func (t *turn) end(status string, stop, problem any) {
+	if t.silent {
+		return
+	}
+	r := t.run
+	if r.fields["status"] != "cancelled" || status == "completed" && !t.streaming {
+		with(r.fields, "status", status, "stop_reason", stop)
+		r.completed = t.w.now()
+	}
+	if problem != nil {
+		get[object](r.fields, "metadata")["error"] = problem
+	}
+	if stop := r.fields["stop_reason"]; stop != nil {
+		t.agent.fields["last_stop_reason"] = stop
 	}
 }
 
@@ -121,7 +111,7 @@ func (t *turn) emit(event string, v any) bool {
 		return false
 	}
 	if now := time.Now(); now.Sub(t.checked) >= t.w.cancelInterval {
-		if t.checked = now; t.run.status == "cancelled" {
+		if t.checked = now; t.run.fields["status"] == "cancelled" {
 			t.left = true
 			t.feed.add("", "data: {\"message_type\": \"stop_reason\", \"stop_reason\": \"cancelled\"}\n\n")
 			if t.background {
@@ -157,9 +147,9 @@ func (t *turn) usage() object {
 func (t *turn) locked(do func(*agent)) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
-	a := t.w.agents.get(t.agent)
+	a := t.w.agents.get(t.agent.id)
 	if a == nil || t.conversation != nil && t.w.conversations.get(t.conversation.id) == nil {
-		panic(gone(t.agent))
+		panic(gone(t.agent.id))
 	}
 	do(a)
 }
@@ -226,11 +216,17 @@ func (t *turn) loop(ctx context.Context) (stop string) {
 	return "end_turn"
 }
 
-// settle carries out the answer to an approval request.
+// settle carries out the answer to an approval request. What the client ran itself comes first.
 func (t *turn) settle(request, response *message) (stop string) {
 	result := &message{role: "tool", step: request.step}
 	var calls []ToolCall
 	t.locked(func(a *agent) {
+		for _, o := range response.approvals {
+			if text(o, "type") == "tool" {
+				r := clientReturn(a, t.w.now(), o)
+				result.returns, o["tool_return"] = append(result.returns, r), r.text
+			}
+		}
 		for _, c := range request.calls {
 			for _, o := range response.approvals {
 				id := text(o, "tool_call_id")
@@ -240,22 +236,10 @@ func (t *turn) settle(request, response *message) (stop string) {
 					calls = append(calls, c)
 					o["tool_call_id"] = c.ID
 				case !approved && id == c.ID:
-					reason, given := o["reason"].(string)
-					if !given {
-						reason = "None"
-					}
-					result.returns = append(result.returns, denied(a, t.w.now(), c.ID, reason))
+					result.returns = append(result.returns, denied(a, t.w.now(), c.ID, or(o["reason"], "None").(string)))
 				}
 			}
 		}
-		var byClient []toolReturn
-		for _, o := range response.approvals {
-			if text(o, "type") == "tool" {
-				r := clientReturn(a, t.w.now(), o)
-				byClient, o["tool_return"] = append(byClient, r), r.text
-			}
-		}
-		result.returns = append(byClient, result.returns...)
 		if i := slices.Index(t.context, request); i > 0 && t.context[i-1].role == "assistant" {
 			calls = append(calls, t.context[i-1].calls...)
 		}
@@ -276,20 +260,11 @@ func (t *turn) settle(request, response *message) (stop string) {
 	}
 	t.locked(func(a *agent) {
 		t.keep(a, 1, response, result)
-		t.note(result)
 		if exits(a, calls) {
 			stop = "tool_rule"
 		}
 	})
 	return stop
-}
-
-// note keeps results for the model.
-func (t *turn) note(m *message) {
-	t.returns = nil
-	for _, r := range m.returns {
-		t.returns = append(t.returns, ToolReturn{r.name, r.id, r.text, r.failed})
-	}
 }
 
 // ruled tells whether an agent has a rule of a kind for a tool.
@@ -306,6 +281,8 @@ func exits(a *agent, calls []ToolCall) bool {
 // An utterance is what the model said in a step: a message, and a request when tools wait for approval.
 type utterance struct {
 	Reply
+	step       *step
+	parallel   bool            // several calls at once
 	needs      map[string]bool // tools that wait
 	said, asks *message
 	lead       *message // the one of them that has the text
@@ -313,139 +290,106 @@ type utterance struct {
 
 // step is one model call and the tools it calls. stop is empty when the turn goes on.
 func (t *turn) step(ctx context.Context, n int, input []*message, final bool) (stop string) {
-	w := t.w
-	var st *step
-	var llm object
 	var asked Turn
 	var script func(Turn) Reply
+	u := &utterance{needs: map[string]bool{}}
 	t.locked(func(a *agent) {
-		if t.run.status == "cancelled" || ctx.Err() != nil {
+		if t.run.fields["status"] == "cancelled" || ctx.Err() != nil {
 			stop = "cancelled"
 			return
 		}
-		llm = get[object](a.fields, "llm_config")
-		if t.conversation != nil {
-			t.model = cmp.Or(t.model, text(t.conversation.fields, "model"))
-		}
-		if t.model != "" {
-			_, _ = refused(func() { llm = w.modelFor(t.model) })
-		}
-		st = w.newStep(t.run, a, llm)
-		all := slices.Concat(t.context, input)
-		asked, script, st.trace = t.ask(n, all), w.script, func() object { return w.traced(st, a, llm, all) }
+		llm, all := t.llm(a), slices.Concat(t.context, input)
+		u.step, u.parallel = t.w.newStep(t.run, a, llm), flag(llm, "parallel_tool_calls")
+		u.step.trace = func() object { return t.w.traced(u.step, a, llm, all) }
+		asked, script = t.ask(n, all), t.w.script
 	})
 	if stop != "" {
 		return stop
 	}
-	u := &utterance{Reply: script(asked), needs: map[string]bool{}}
-	t.locked(func(a *agent) { t.hear(a, st, u) })
+	u.Reply = script(asked)
+	t.locked(func(a *agent) { t.hear(a, u) })
 	if !t.speak(ctx, u) {
 		t.locked(func(*agent) {})
 		return "cancelled"
 	}
-	said, asks, calls := u.said, u.asks, u.ToolCalls
-	u.lead.reasoning, u.lead.text = u.Reasoning, u.Text
-	if !flag(llm, "parallel_tool_calls") && len(calls) > 1 {
-		calls = calls[:1]
-	}
-	for _, c := range calls {
-		if u.needs[c.Name] {
-			asks.calls = append(asks.calls, c)
-		} else {
-			said.calls = append(said.calls, c)
-		}
-	}
 	var result *message
-	if len(calls) > 0 && asks.calls == nil {
-		for i := range said.calls {
-			said.calls[i].Arguments = python.JSON(said.calls[i].Arguments)
+	if u.said.calls != nil && u.asks.calls == nil {
+		for i, c := range u.said.calls {
+			u.said.calls[i].Arguments = python.JSON(c.Arguments)
 		}
-		result = &message{role: "tool", step: st.id, name: calls[0].Name, returns: t.execute(said.calls, false)}
+		result = &message{role: "tool", step: u.step.id, name: u.said.calls[0].Name, returns: t.execute(u.said.calls, false)}
 	}
-	t.locked(func(a *agent) {
-		t.calls++
-		st.succeed(t.tokens, w.now())
-		for _, m := range input {
-			m.step = st.id
-		}
-		all := slices.Clone(input)
-		if asks.calls == nil || said.calls != nil || u.lead == said && (said.text != "" || said.reasoning != "") {
-			all = append(all, said)
-		}
-		switch {
-		case asks.calls != nil:
-			stop, all = "requires_approval", append(all, asks)
-		case result == nil:
-			stop = "end_turn"
-		case exits(a, calls):
-			stop, all = "tool_rule", append(all, result)
-		case final:
-			stop, all = "max_steps", append(all, result)
-		default:
-			all = append(all, result)
-		}
-		t.keep(a, len(input), all...)
-		if result != nil {
-			t.note(result)
-		}
-		if stop = cmp.Or(u.StopReason, stop); stop != "" {
-			st.fields["stop_reason"] = stop
-		}
-		if t.left {
-			stop = "cancelled"
-		}
-	})
+	t.locked(func(a *agent) { stop = t.record(a, u, input, result, final) })
 	return stop
+}
+
+// llm is the model that answers.
+func (t *turn) llm(a *agent) object {
+	model := t.model
+	if t.conversation != nil {
+		model = cmp.Or(model, text(t.conversation.fields, "model"))
+	}
+	if t.w.models.get(model) != nil {
+		return t.w.modelFor(model)
+	}
+	return get[object](a.fields, "llm_config")
 }
 
 // ask is the question to the model.
 func (t *turn) ask(n int, all []*message) Turn {
-	q := Turn{AgentID: t.agent, RunID: t.run.id, Step: n, ToolReturns: t.returns}
+	q := Turn{AgentID: t.agent.id, RunID: t.run.id, Step: n}
 	if t.conversation != nil {
 		q.ConversationID = t.conversation.id
 	}
-	t.returns = nil
-	for i := len(all) - 1; i >= 0 && q.Text == ""; i-- {
-		if all[i].role == "user" {
-			q.Text = all[i].text
+	for _, m := range slices.Backward(all) {
+		if m.role == "user" {
+			q.Text = m.text
+			break
 		}
 	}
-	if last := all[len(all)-1]; last.role == "tool" && len(last.returns) > 0 {
-		q.said = last.returns[len(last.returns)-1].said
+	if last := t.context[len(t.context)-1]; last.role == "tool" && last.run == t.run.id {
+		for _, r := range last.returns {
+			q.ToolReturns = append(q.ToolReturns, ToolReturn{r.name, r.id, r.text, r.failed})
+		}
+		if last == all[len(all)-1] {
+			q.said = last.returns[len(last.returns)-1].said
+		}
 	}
 	return q
 }
 
 // hear fills an utterance up, unless the model failed.
-func (t *turn) hear(a *agent, st *step, u *utterance) {
+func (t *turn) hear(a *agent, u *utterance) {
 	if u.Fail != 0 {
 		bad, class := providerFailure(u.Fail)
-		with(st.fields, "status", "failed", "stop_reason", bad.stop, "error_type", class, "error_data",
+		with(u.step.fields, "status", "failed", "stop_reason", bad.stop, "error_type", class, "error_data",
 			object{"message": bad.detail, "traceback": "Traceback: none, the failure is scripted", "details": nil})
 		panic(bad)
 	}
-	u.Text = cmp.Or(u.Text, strings.Join(u.Chunks, ""))
+	part := func(role string) *message {
+		return &message{row: row{id: newID("message"), created: time.Now().UTC()}, role: role, step: u.step.id, run: t.run.id}
+	}
+	u.said, u.asks = part("assistant"), part("approval")
 	u.ToolCalls = slices.Clone(u.ToolCalls)
 	all := len(u.ToolCalls) > 0
 	for i, c := range u.ToolCalls {
 		u.ToolCalls[i].ID = cmp.Or(c.ID, "call_"+strings.ReplaceAll(uuid(), "-", "")[:20])
 		u.needs[c.Name] = slices.Contains(t.clientTools, c.Name) || ruled(a, "requires_approval", c.Name)
+		by := u.said
+		if u.needs[c.Name] {
+			by = u.asks
+		}
+		if i == 0 || u.parallel {
+			by.calls = append(by.calls, u.ToolCalls[i])
+		}
 		all = all && u.needs[c.Name]
 	}
-	part := func(role string) *message {
-		return &message{row: row{id: newID("message"), created: time.Now().UTC()}, role: role, step: st.id, run: t.run.id}
-	}
-	u.said, u.asks = part("assistant"), part("approval")
 	if u.lead = u.said; all {
 		u.lead = u.asks
 	}
+	u.lead.reasoning, u.lead.text = u.Reasoning, cmp.Or(u.Text, strings.Join(u.Chunks, ""))
 	if u.Chunks == nil && u.Text != "" {
-		for i, word := range strings.Split(u.Text, " ") {
-			if i > 0 {
-				word = " " + word
-			}
-			u.Chunks = append(u.Chunks, word)
-		}
+		u.Chunks = strings.Split(strings.ReplaceAll(u.Text, " ", "\x00 "), "\x00") // each word with the space before it
 	}
 }
 
@@ -455,7 +399,10 @@ func (t *turn) speak(ctx context.Context, u *utterance) bool {
 		pause(ctx, t.w.done, u.Delay*time.Duration(max(1, len(u.Chunks))))
 		return true
 	}
-	tell := func(v object) bool {
+	tell := func(delay time.Duration, v object) bool {
+		if !pause(ctx, t.w.done, delay) {
+			return false
+		}
 		t.w.mu.Lock()
 		defer t.w.mu.Unlock()
 		return !t.wants(v) || t.emit("", v)
@@ -463,31 +410,62 @@ func (t *turn) speak(ctx context.Context, u *utterance) bool {
 	index := 0
 	if u.Reasoning != "" {
 		v := with(u.lead.view("reasoning_message", index), "source", "reasoner_model", "reasoning", u.Reasoning, "signature", nil)
-		if !pause(ctx, t.w.done, u.Delay) || !tell(v) {
+		if !tell(u.Delay, v) {
 			return false
 		}
 		index++
 	}
 	for _, c := range u.Chunks {
-		if !pause(ctx, t.w.done, u.Delay) || !tell(with(u.lead.view("assistant_message", index), "content", c)) {
+		if !tell(u.Delay, with(u.lead.view("assistant_message", index), "content", c)) {
 			return false
 		}
 	}
 	index += min(1, len(u.Chunks))
 	for _, c := range u.ToolCalls {
-		if !pause(ctx, t.w.done, u.Delay) {
-			return false
-		}
-		for _, call := range []object{{"name": c.Name, "tool_call_id": c.ID}, {"arguments": c.Arguments, "tool_call_id": c.ID}} {
+		for i, call := range []object{{"name": c.Name, "tool_call_id": c.ID}, {"arguments": c.Arguments, "tool_call_id": c.ID}} {
 			v := u.said.view("tool_call_message", index)
 			if u.needs[c.Name] { // here what is absent is null
 				v = with(u.asks.view("approval_request_message", index), "otid", u.asks.id)
 				with(call, "name", call["name"], "arguments", call["arguments"])
 			}
-			if !tell(with(v, "tool_call", call, "tool_calls", call)) {
+			if !tell(u.Delay*time.Duration(1-i), with(v, "tool_call", call, "tool_calls", call)) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// record stores what was said in a step, and tells why the turn ends behind it, if it does.
+func (t *turn) record(a *agent, u *utterance, input []*message, result *message, final bool) (stop string) {
+	t.calls++
+	u.step.succeed(t.tokens, t.w.now())
+	for _, m := range input {
+		m.step = u.step.id
+	}
+	all := slices.Clone(input)
+	if u.asks.calls == nil || u.said.calls != nil || u.said.text != "" || u.said.reasoning != "" {
+		all = append(all, u.said)
+	}
+	switch {
+	case u.asks.calls != nil:
+		stop, all = "requires_approval", append(all, u.asks)
+	case result == nil:
+		stop = "end_turn"
+	case exits(a, u.said.calls):
+		stop = "tool_rule"
+	case final:
+		stop = "max_steps"
+	}
+	if result != nil {
+		all = append(all, result)
+	}
+	t.keep(a, len(input), all...)
+	if stop = cmp.Or(u.StopReason, stop); stop != "" {
+		u.step.fields["stop_reason"] = stop
+	}
+	if t.left {
+		stop = "cancelled"
+	}
+	return stop
 }

@@ -27,6 +27,16 @@ func text(o object, key string) string { return get[string](o, key) }
 
 func flag(o object, key string) bool { return get[bool](o, key) }
 
+// objects returns a list of objects; whatever else is in it does not count.
+func objects(o object, key string) (out []object) {
+	for _, v := range get[[]any](o, key) {
+		if in, ok := v.(object); ok {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
 // texts returns a list of strings without its duplicates; nil when there is none.
 func texts(o object, key string) []string {
 	var out []string
@@ -180,34 +190,14 @@ func moment(t time.Time) any {
 
 // ilike is a case-insensitive substring filter with the wildcards of SQL; an empty text lets everything through.
 func ilike(s string) func(string) bool {
-	if s == "" {
-		return func(string) bool { return true }
-	}
-	var b strings.Builder
-	b.WriteString("(?is)")
-	for _, r := range s {
-		switch r {
-		case '%':
-			b.WriteString(".*")
-		case '_':
-			b.WriteString(".")
-		default:
-			b.WriteString(regexp.QuoteMeta(string(r)))
-		}
-	}
-	return regexp.MustCompile(b.String()).MatchString
+	return regexp.MustCompile("(?is)" + strings.NewReplacer("%", ".*", "_", ".").Replace(regexp.QuoteMeta(s))).MatchString
 }
 
 // tagged is the tag filter: any tag, or all of them; no filter without tags.
 func tagged(have, want []string, all bool) bool {
-	if len(want) == 0 {
-		return true
-	}
-	has := func(t string) bool { return slices.Contains(have, t) }
-	if all {
-		return !slices.ContainsFunc(want, func(t string) bool { return !has(t) })
-	}
-	return slices.ContainsFunc(want, has)
+	lacks := func(t string) bool { return !slices.Contains(have, t) }
+	found := slices.DeleteFunc(slices.Clone(want), lacks)
+	return len(found) == len(want) || !all && len(found) > 0
 }
 
 // replace keeps the old values that stay and adds the new ones behind them.
@@ -221,19 +211,21 @@ func replace(old, want []string) []string {
 	return out
 }
 
-// packed is a JSON object with its members in the order given, as the model reads it.
-func packed(pairs ...any) string {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i := 0; i < len(pairs); i += 2 {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "%q:%s", pairs[i], encode(pairs[i+1]))
-	}
-	b.WriteByte('}')
+func without(values []string, v string) []string {
+	return slices.DeleteFunc(values, func(have string) bool { return have == v })
+}
+
+// A report is what the model reads of an event.
+type report struct {
+	Type    string `json:"type,omitempty"`
+	Status  string `json:"status,omitempty"`
+	Message any    `json:"message"`
+	Time    string `json:"time"`
+}
+
+func (r report) String() string {
 	var out bytes.Buffer
-	_ = json.Indent(&out, b.Bytes(), "", "  ")
+	_ = json.Indent(&out, encode(r), "", "  ")
 	return out.String()
 }
 

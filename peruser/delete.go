@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/letta-go/letta"
@@ -11,12 +13,17 @@ import (
 
 const maxDeleteRounds = 3
 
-// Delete removes a user with everything: every agent with the user's tag, hidden ones too, their conversations, and the
-// memory blocks that no other agent has. It holds the user's lock, so that no other instance creates an agent meanwhile;
-// make sure that nobody signs the user in again afterwards. After an error some of it is gone, and the same call goes on
-// with the rest; a user without agents is no error.
+// Delete removes the agents of a user, which are all with the user's tag, hidden ones too, and what only they had: their
+// conversations, messages and runs, the memory blocks that no other agent has, and the archive that the server made for what
+// an agent remembers, if no other agent has it and the server says so, as Letta 0.16.8 does.
 //
-// Folders, files and archives belong to nobody in particular at the server, and stay.
+// What stays: blocks and archives that other agents have, archives that your program created, folders with their files, and
+// identities. The server's own records stay too: Letta 0.16.8 keeps the prompts of the user's turns, which
+// Steps.Trace.Retrieve shows to whoever has the id of a step, and no operation deletes them.
+//
+// Delete holds the user's lock, so that no other instance creates an agent meanwhile; make sure that nobody signs the user in
+// again afterwards. After an error some of it is gone, and the same call goes on with the rest; a user without agents is no
+// error.
 func (u *Users) Delete(ctx context.Context, userID string) error {
 	tag, err := u.tag(userID)
 	if err != nil {
@@ -66,7 +73,7 @@ func (u *Users) agentsWith(ctx context.Context, tag string) ([]letta.AgentID, er
 	return ids, nil
 }
 
-// deleteAgent deletes the conversations first: with the agent gone, nothing would lead to their own blocks.
+// deleteAgent deletes the agent last: without it, nothing would lead to the conversations' own blocks and to the archive.
 func (u *Users) deleteAgent(ctx context.Context, agent letta.AgentID) error {
 	var conversations []letta.ConversationID
 	for conversation, err := range u.client.Conversations.ListAll(ctx, &letta.ConversationListParams{AgentID: agent, ArchiveStatus: letta.ArchiveStatusAll}, u.requestOptions()...) {
@@ -83,8 +90,42 @@ func (u *Users) deleteAgent(ctx context.Context, agent letta.AgentID) error {
 			return err
 		}
 	}
+	if err := u.deleteArchive(ctx, agent); err != nil {
+		return err
+	}
 	_, err := u.client.Agents.DeleteWithBlocks(ctx, agent, u.requestOptions()...)
 	return ignoreNotFound(err)
+}
+
+// madeByServer is how Letta's servers describe the archive that they make when an agent has none and remembers something.
+const madeByServer = "Default archive created automatically"
+
+// deleteArchive deletes the archive that the server made for an agent, if no other agent has it.
+func (u *Users) deleteArchive(ctx context.Context, agent letta.AgentID) error {
+	archives, err := u.client.Archives.List(ctx, &letta.ArchiveListParams{AgentID: agent}, u.requestOptions()...)
+	if err != nil {
+		return lookup(err)
+	}
+	for _, archive := range archives {
+		if archive.Description != madeByServer {
+			continue
+		}
+		var having []struct{ ID letta.AgentID }
+		path := "/v1/archives/" + url.PathEscape(string(archive.ID)) + "/agents"
+		err := u.client.Do(ctx, http.MethodGet, path, nil, &having, u.requestOptions(letta.WithQuery("limit", "2"))...)
+		switch {
+		case errors.Is(err, letta.ErrNotFound): // it is gone, or the server does not say who has it
+			continue
+		case err != nil:
+			return err
+		case len(having) != 1 || having[0].ID != agent:
+			continue
+		}
+		if err := ignoreNotFound(u.client.Archives.Delete(ctx, archive.ID, u.requestOptions()...)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func ignoreNotFound(err error) error {

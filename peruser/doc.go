@@ -27,5 +27,5 @@
 // # Chats and the end
 //
 // [Users.Conversation] gives each chat or channel of a user a conversation of its own, which shares the agent's memory.
-// [Users.Delete] removes a user with everything.
+// [Users.Delete] removes a user's agents with what only they had, and says what stays.
 package peruser

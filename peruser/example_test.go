@@ -143,7 +143,7 @@ func ExampleUsers_Delete() {
 	defer server.Close()
 	ctx, users := exampleCtx, exampleUsers(server)
 
-	// Agents, conversations, and the memory that nobody else has.
+	// The user's agents, and what only they had.
 	if err := users.Delete(ctx, "user_1"); err != nil {
 		log.Fatal(err) // some of it is gone: call it again
 	}

@@ -443,17 +443,28 @@ func TestDelete(t *testing.T) {
 	var err error
 	shared, err = client.Blocks.Create(ctx, &letta.BlockCreateParams{Label: "company", Value: "we"})
 	require.NoError(t, err)
-	_, err = users.Agent(ctx, "user_1")
+	agent, err := users.Agent(ctx, "user_1")
 	require.NoError(t, err)
-	_, err = users.Agent(ctx, "user_2")
+	other, err := users.Agent(ctx, "user_2")
 	require.NoError(t, err)
-	_, err = client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"user_1", "role:subagent"}}) // hidden
+	hidden, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"user_1", "role:subagent"}})
 	require.NoError(t, err)
+	for _, id := range []letta.AgentID{agent, other, hidden.ID} { // each gets an archive of the server's
+		_, err = client.Agents.Passages.Create(ctx, id, &letta.AgentPassageCreateParams{Text: "likes tea"})
+		require.NoError(t, err)
+	}
+	lent := archivesOf(ctx, t, client, hidden.ID)[0]
+	helper, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"helper"}})
+	require.NoError(t, err)
+	require.NoError(t, client.Agents.Archives.Attach(ctx, helper.ID, lent))
+	manual, err := client.Archives.Create(ctx, &letta.ArchiveCreateParams{Name: "manual"})
+	require.NoError(t, err)
+	require.NoError(t, client.Agents.Archives.Attach(ctx, agent, manual.ID))
 	conversation, err := users.Conversation(ctx, "user_1", "chat")
 	require.NoError(t, err)
 
 	// Each request fails once on the way; the repeats go on.
-	for _, path := range []string{"/v1/agents/", "/v1/agents/*", "/v1/conversations/", "/v1/conversations/*", "/v1/blocks/*", "/v1/blocks/*/agents"} {
+	for _, path := range []string{"/v1/agents/", "/v1/agents/*", "/v1/conversations/", "/v1/conversations/*", "/v1/blocks/*", "/v1/blocks/*/agents", "/v1/archives/", "/v1/archives/*", "/v1/archives/*/agents"} {
 		server.Fail(lettatest.Fault{Path: path, Status: 503, Times: 1})
 	}
 	failed := 0
@@ -463,7 +474,8 @@ func TestDelete(t *testing.T) {
 	}
 	assert.Greater(t, failed, 3)
 	require.NoError(t, users.Delete(ctx, "user_1"), "repeated")
-	assert.Equal(t, 1, countAgents(t, server))
+	assert.Equal(t, 2, countAgents(t, server), "the other user's, and the helper")
+	assert.ElementsMatch(t, append(archivesOf(ctx, t, client, other), lent, manual.ID), archivesOf(ctx, t, client, ""))
 	_, err = client.Conversations.Retrieve(ctx, conversation)
 	require.ErrorIs(t, err, letta.ErrNotFound)
 	blocks, err := client.Blocks.List(ctx, nil)
@@ -473,6 +485,31 @@ func TestDelete(t *testing.T) {
 	require.ErrorIs(t, err, letta.ErrNotFound, "it is forgotten")
 	_, err = users.Find(ctx, "user_2")
 	require.NoError(t, err)
+}
+
+// archivesOf lists the archives of an agent, or all.
+func archivesOf(ctx context.Context, t *testing.T, client *letta.Client, agent letta.AgentID) (ids []letta.ArchiveID) {
+	t.Helper()
+	for archive, err := range client.Archives.ListAll(ctx, &letta.ArchiveListParams{AgentID: agent}) {
+		require.NoError(t, err)
+		ids = append(ids, archive.ID)
+	}
+	return ids
+}
+
+// TestDeleteKeepsArchive: a server that does not say which agents have an archive keeps it.
+func TestDeleteKeepsArchive(t *testing.T) {
+	t.Parallel()
+	server, users := setUp(t, peruser.Options{Create: newAgent})
+	ctx, client := t.Context(), server.Client()
+	agent, err := users.Agent(ctx, "user_1")
+	require.NoError(t, err)
+	_, err = client.Agents.Passages.Create(ctx, agent, &letta.AgentPassageCreateParams{Text: "likes tea"})
+	require.NoError(t, err)
+	server.Fail(lettatest.Fault{Path: "/v1/archives/*/agents", Status: 404})
+	require.NoError(t, users.Delete(ctx, "user_1"))
+	assert.Len(t, archivesOf(ctx, t, client, ""), 1)
+	assert.Zero(t, countAgents(t, server))
 }
 
 func TestDeleteBelievesNoServer(t *testing.T) {
@@ -629,7 +666,7 @@ func TestLockIsLostInBetween(t *testing.T) {
 	var l lease
 	l.held, l.lose = context.WithCancelCause(t.Context())
 	server, users := setUp(t, peruser.Options{Create: newAgent, Locker: &l})
-	server.Fail(lettatest.Fault{Method: "GET", Path: "/v1/agents/", Skip: 1, Delay: time.Minute, Times: 1})
+	server.Fail(lettatest.Fault{Method: "GET", Path: "/v1/agents/", Skip: 1, Delay: 5 * time.Second, Times: 1})
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		_, err := users.Agent(t.Context(), "user_1")

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -42,7 +43,8 @@ type Attempt struct {
 	Location string
 	Err      error
 
-	traced       atomic.Bool // the transport reports what it does
+	buffer       *bytes.Buffer // of Body
+	traced       atomic.Bool   // the transport reports what it does
 	wroteHeaders atomic.Bool
 	repeated     atomic.Bool  // by net/http
 	open         bool         // Response has a body that is still to be read
@@ -69,44 +71,50 @@ func (a *Attempt) Repeated() bool { return a.repeated.Load() }
 // Send sends r. Whatever happens is in the attempt that it returns.
 func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt {
 	a := &Attempt{}
-	// net/http repeats some requests by itself: those without a body, or that have GetBody, after an HTTP/2 reset or on a
-	// connection that had been idle. It does so without end where a server refuses every HTTP/2 stream. A context that has
-	// ended stops it.
-	var repeats atomic.Int32
-	if !policy.Once {
-		repeats.Store(1)
-	}
-	guarded, cancel := context.WithCancelCause(r.Context())
-	defer func() {
-		if !a.open { // the body of a stream is still to be read; the context of r ends then
-			cancel(nil)
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GetConn:      func(string) { a.traced.Store(true) },
+		WroteHeaders: func() { a.wroteHeaders.Store(true) },
+	})
+	_, own := transport.(*http.Transport)
+	// net/http repeats a request by itself after some HTTP/2 resets if it has no body, or can have it again, and without end
+	// where a server refuses every stream. A context that has ended stops it.
+	if r.Body == nil || !policy.Once {
+		var repeats atomic.Int32
+		switch {
+		case policy.Once:
+		case own:
+			repeats.Store(1)
+		default:
+			repeats.Store(16) // a transport of the caller may send requests of its own with this context, such as for a token
 		}
-	}()
-	ctx := httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{
-		GetConn: func(string) { a.traced.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) {
+		guarded, cancel := context.WithCancelCause(ctx)
+		defer func() {
+			if !a.open { // the body of a stream is still to be read; the context of r ends then
+				cancel(nil)
+			}
+		}()
+		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
 			switch {
 			case !a.wroteHeaders.Load():
 			case repeats.Add(-1) < 0:
 				cancel(errRepeated)
 			default:
-				a.repeated.Store(true)
+				a.repeated.Store(own)
 			}
-		},
-		WroteHeaders: func() { a.wroteHeaders.Store(true) },
-	})
+		}})
+	}
 	r = r.WithContext(ctx)
 	if policy.Once {
 		r.GetBody = nil
 	}
-	if _, own := transport.(*http.Transport); !own && r.Body != nil {
+	if !own && r.Body != nil {
 		a.body = &trackedBody{ReadCloser: r.Body}
 		r.Body = a.body
 	}
 	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
 	case a.Err != nil:
-		if context.Cause(guarded) == errRepeated { //nolint:errorlint // it is the very one
+		if context.Cause(ctx) == errRepeated { //nolint:errorlint // it is the very one
 			a.Err = errRepeated // not the end of a context: the caller's goes on
 		}
 		a.Response = nil
@@ -150,8 +158,9 @@ func (a *Attempt) readBody(policy Policy) error {
 	} else if resp.ContentLength > limit {
 		return tooLarge(limit)
 	}
-	const trusted = 1 << 20 // a server that announces more must send it before we reserve it
-	buffer := bytes.NewBuffer(make([]byte, 0, min(max(resp.ContentLength, 0), trusted)+bytes.MinRead))
+	buffer := buffers.Get().(*bytes.Buffer)
+	buffer.Grow(int(min(max(resp.ContentLength, 0), trusted)) + bytes.MinRead)
+	a.buffer = buffer
 	if droppable(resp, limit) {
 		if _, err := io.CopyN(buffer, resp.Body, resp.ContentLength-1); err != nil {
 			return err
@@ -169,6 +178,25 @@ func (a *Attempt) readBody(policy Policy) error {
 		}
 	}
 	return err
+}
+
+// trusted is what we reserve because a server announces it: one that announces more must send it first.
+const trusted = 1 << 20
+
+// buffers are those of bodies, for later ones: a buffer that grows anew for each answer costs more than all else here.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// Release gives up Body, whose bytes nothing may hold any longer: they are used for other answers.
+func (a *Attempt) Release() {
+	if a.buffer == nil {
+		return
+	}
+	a.Response.Body = http.NoBody // a transport may have kept the response
+	if a.buffer.Cap() <= 2*trusted {
+		a.buffer.Reset()
+		buffers.Put(a.buffer)
+	}
+	a.buffer, a.Body = nil, nil
 }
 
 // droppable reports whether the connection of an answer is better not used again. Letta 0.16.8 closes the connection of a

@@ -93,6 +93,28 @@ func TestWhatWasSent(t *testing.T) {
 	}
 }
 
+// TestTransportWithRequestsOfItsOwn: one that gets a token first, with the context of the request, is no repeat.
+func TestTransportWithRequestsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(srv.Close)
+	next := newTransport(t)
+	withToken := roundTrip(func(r *http.Request) (*http.Response, error) {
+		for range 3 {
+			token, err := http.NewRequestWithContext(r.Context(), http.MethodGet, srv.URL, nil)
+			require.NoError(t, err)
+			resp, err := next.RoundTrip(token)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+		return next.RoundTrip(r)
+	})
+	require.NoError(t, attempt.Send(withToken, post(t, srv.URL, "{}"), once).Err)
+	get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+	require.NoError(t, err)
+	require.NoError(t, attempt.Send(withToken, get, attempt.Policy{Limit: 1 << 20, ErrorLimit: 1 << 20}).Err)
+}
+
 // TestConnectionOfA500: its end is left unread, and net/http drops the connection; nothing of the body is lost.
 func TestConnectionOfA500(t *testing.T) {
 	t.Parallel()
@@ -172,4 +194,30 @@ func TestBodies(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "fine", string(body))
 	require.NoError(t, a.Response.Body.Close())
+}
+
+// TestRelease: what was not released stays as it is; what was is used again, and cannot be read any more.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	n := byte('a')
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(bytes.Repeat([]byte{n}, 10_000))
+		n++
+	}))
+	t.Cleanup(srv.Close)
+	transport := newTransport(t)
+	kept := attempt.Send(transport, post(t, srv.URL, "x"), once)
+	require.NoError(t, kept.Err)
+	for range 10 {
+		a := attempt.Send(transport, post(t, srv.URL, "x"), once)
+		require.NoError(t, a.Err)
+		response := a.Response
+		a.Release()
+		a.Release()
+		require.Nil(t, a.Body)
+		rest, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.Empty(t, rest)
+	}
+	require.Equal(t, strings.Repeat("a", 10_000), string(kept.Body))
 }
