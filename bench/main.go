@@ -66,10 +66,10 @@ func measureAll(args []string) error {
 	out := flags.String("o", resultsFile, "write the results to this `file`; the default with -quick is none")
 	rounds := flags.Int("rounds", 0, "measure in so many rounds")
 	only := flags.String("only", "", "of the calls, only those whose `workload/workers` contains this")
-	which := flags.String("parts", "", "only these parts, separated by commas: "+strings.Join(parts, ","))
+	which := flags.String("parts", "", "measure only these parts, separated by commas, and leave the others in the file as they are: "+strings.Join(parts, ","))
 	who := flags.String("clients", "", "only these clients, separated by semicolons: "+strings.Join(clients, ";"))
 	env := flags.String("env", filepath.Join(cache, "letta-go-bench"), "`folder` for the official clients, which are installed there")
-	profile := flags.String("cpuprofile", "", "write a CPU profile of this client to a `file`; use it with -only and -parts calls")
+	profile := flags.String("cpuprofile", "", "write a CPU profile of a Go client to a `file`; use it with -parts calls, -only and -clients")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -90,8 +90,13 @@ func measureAll(args []string) error {
 	if *who != "" {
 		p.clients = strings.Split(*who, ";")
 	}
-	return run(p, &lab{env: *env, profile: *profile}, func(r *results) error {
-		r.Command = commandOf(flags)
+	r := &results{Rounds: p.rounds, Command: commandOf(flags)}
+	if *which != "" && *out != "" { // measured again, beside what the file has of the other parts
+		if old, err := readResults(*out); err == nil {
+			r = old
+		}
+	}
+	return run(p, &lab{env: *env, profile: *profile}, r, func() error {
 		if *out == "" {
 			return nil
 		}

@@ -60,10 +60,10 @@ func (r *results) page() ([]byte, error) {
 			}
 			return ratio.text(), nil
 		},
+		"us":       r.micros,
 		"missed":   r.missed,
 		"versions": r.versions,
 		"growth":   r.growth,
-		"quick":    func() string { return "go -C bench run . -quick" },
 	}).Parse(pageText)
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (r *results) missed() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%d of %d", bad, all)
+	return fmt.Sprintf("%d of %d rows", bad, all)
 }
 
 func (r *results) memoryTable() string {
@@ -280,17 +280,30 @@ func (r *results) growth(name string) (string, error) {
 }
 
 func (r *results) profileTable() string {
-	head := []string{"workload, 1 worker"}
-	head = append(head, spentKinds...)
+	head := append(append([]string{"µs of a call, 1 worker", "all"}, spentKinds...), "samples")
 	var rows [][]string
 	for _, x := range r.Profiles {
-		row := []string{x.Workload}
+		row := []string{x.Workload + ", " + x.Client, figure(float64(x.CPU) / 1e3)}
 		for _, kind := range spentKinds {
-			row = append(row, fmt.Sprintf("%.0f %%", x.Shares[kind]*100))
+			row = append(row, figure(x.Shares[kind]*float64(x.CPU)/1e3))
 		}
+		row = append(row, fmt.Sprint(x.Samples))
 		rows = append(rows, row)
 	}
 	return markdown(head, rows)
+}
+
+// micros is what a call spends on something.
+func (r *results) micros(workload, client, kind string) (string, error) {
+	for _, x := range r.Profiles {
+		if x.Workload == workload && x.Client == client {
+			if kind == "all" {
+				return micro(x.CPU), nil
+			}
+			return micro(int64(x.Shares[kind] * float64(x.CPU))), nil
+		}
+	}
+	return "", fmt.Errorf("no profile of %s by %s", workload, client)
 }
 
 func (r *results) versions() string {
