@@ -95,6 +95,8 @@ func markdown(head []string, rows [][]string) string {
 // figure has as many digits as are worth reading.
 func figure(x float64) string {
 	switch {
+	case x == 0:
+		return "0"
 	case x >= 100:
 		return fmt.Sprintf("%.0f", x)
 	case x >= 10:
@@ -152,14 +154,30 @@ func (r *results) cpuTable() string {
 	return markdown(head, rows)
 }
 
+// goalTable has a row for a goal and a workload, and a column for each number of workers.
 func (r *results) goalTable() string {
+	head := []string{"CPU time of", "workload", "goal"}
+	for _, workers := range workerCounts {
+		head = append(head, cell{Workers: workers}.title()[2:])
+	}
 	var rows [][]string
 	for _, g := range goals {
 		for _, v := range r.verdicts(g) {
-			rows = append(rows, []string{g.says, v.cell.title(), g.want(), v.ratio.text(), v.String()})
+			text := v.ratio.text()
+			if !v.met() {
+				text = "**missed** " + text
+			}
+			if v.open() {
+				text += " ±"
+			}
+			if last := len(rows) - 1; last >= 0 && rows[last][0] == g.says && rows[last][1] == v.cell.Workload {
+				rows[last] = append(rows[last], text)
+			} else {
+				rows = append(rows, []string{g.says, v.cell.Workload, g.want(), text})
+			}
 		}
 	}
-	return markdown([]string{"CPU time of", "workload", "goal", "measured", "verdict"}, rows)
+	return markdown(head, rows)
 }
 
 // missed counts the cells in which a goal is missed.
@@ -173,7 +191,7 @@ func (r *results) missed() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%d of %d rows", bad, all)
+	return fmt.Sprintf("%d of %d", bad, all)
 }
 
 func (r *results) memoryTable() string {
