@@ -45,7 +45,7 @@ func TestResults(t *testing.T) {
 				continue
 			}
 			for _, client := range clients {
-				if x := c.client(client); x == nil || len(x.CPU) != p.rounds || x.Peak == 0 {
+				if x := c.client(client); x == nil || len(x.CPU) != p.rounds*r.Runs || x.Peak == 0 {
 					t.Errorf("%s with %d workers: %s is missing, or a round of it", w.name, workers, client)
 				}
 			}

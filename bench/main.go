@@ -6,6 +6,7 @@
 //	go -C bench run .            measures, about a quarter of an hour, and writes results.json
 //	go -C bench run . -quick     the same in a minute, with figures that mean nothing, and writes nothing
 //	go -C bench run . render     writes docs/benchmarks.md and docs/benchmarks.svg from results.json
+//	go -C bench run . join a.json b.json        writes results.json from two runs, with the rounds of both
 //	go -C bench run . compare a.json b.json     says where two runs disagree
 package main
 
@@ -45,6 +46,20 @@ func command(args []string) error {
 		return work(args[1], args[2], args[3], workers, args[5])
 	case "render":
 		return render(resultsFile, "..")
+	case "join":
+		if len(args) != 3 {
+			return fmt.Errorf("join wants two files")
+		}
+		r, err := readResults(args[1])
+		if err != nil {
+			return err
+		}
+		other, err := readResults(args[2])
+		if err != nil {
+			return err
+		}
+		r.join(other)
+		return r.write(resultsFile)
 	case "compare":
 		if len(args) != 3 {
 			return fmt.Errorf("compare wants two files")
@@ -90,7 +105,7 @@ func measureAll(args []string) error {
 	if *who != "" {
 		p.clients = strings.Split(*who, ";")
 	}
-	r := &results{Rounds: p.rounds, Command: commandOf(flags)}
+	r := &results{Rounds: p.rounds, Runs: 1, Command: commandOf(flags)}
 	if *which != "" && *out != "" { // measured again, beside what the file has of the other parts
 		if old, err := readResults(*out); err == nil {
 			r = old

@@ -276,7 +276,7 @@ func (r *results) lookupTable() string {
 func (r *results) buildTable() string {
 	var rows [][]string
 	for _, x := range r.Builds {
-		row := []string{strings.TrimSpace(titles[x.Name] + " " + x.Version), mega(x.Size), "–", spreadOf(x.CPU, 1e9), "–", "–"}
+		row := []string{strings.TrimSuffix(strings.TrimSpace(titles[x.Name]+" "+x.Version), " v0.0.0"), mega(x.Size), "–", spreadOf(x.CPU, 1e9), "–", "–"}
 		if x.Name != r.Builds[0].Name {
 			row[2] = mega(x.Size - r.Builds[0].Size)
 			row[4], row[5] = figure(float64(x.Code)/1e3), figure(float64(x.Unused)/1e3)
