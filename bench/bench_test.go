@@ -45,7 +45,7 @@ func TestResults(t *testing.T) {
 				continue
 			}
 			for _, client := range clients {
-				if x := c.client(client); x == nil || len(x.CPU) != p.rounds || x.Peak == 0 {
+				if x := c.client(client); x == nil || len(x.CPU) != p.rounds*r.Runs || x.Peak == 0 {
 					t.Errorf("%s with %d workers: %s is missing, or a round of it", w.name, workers, client)
 				}
 			}
@@ -53,7 +53,7 @@ func TestResults(t *testing.T) {
 	}
 	for name, n := range map[string][2]int{
 		"first": {len(r.First), 4}, "walks": {len(r.Walks), 6}, "streams": {len(r.Streams), 4}, "lookups": {len(r.Lookups), 2},
-		"builds": {len(r.Builds), len(consumers)}, "profiles": {len(r.Profiles), len(profiled)},
+		"builds": {len(r.Builds), len(consumers)}, "profiles": {len(r.Profiles), 2 * len(profiled)},
 	} {
 		if n[0] != n[1] {
 			t.Errorf("%s: %d rows, not %d", name, n[0], n[1])

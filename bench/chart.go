@@ -52,7 +52,8 @@ func (r *results) chart() []byte {
 			y += bar
 		}
 	}
-	bottom := y + 8
+	bars, bottom := b.String(), y+8
+	b.Reset() // the grid lies below the bars
 	for _, tick := range []float64{0.1, 1, 10, 100} {
 		class := "grid"
 		if tick == 1 {
@@ -61,8 +62,9 @@ func (r *results) chart() []byte {
 		write(`<path class="%s" d="M%.1f %dV%.1f"/>`, class, x(tick), chartHeading, bottom)
 		write(`<text class="weak" x="%.1f" y="%.1f" text-anchor="middle">%g</text>`, x(tick), bottom+14, tick)
 	}
+	b.WriteString(bars)
 	height := bottom + 26
-	title := fmt.Sprintf("CPU time of a call over that of letta-go, %d workers; longer to the right is more", chartWorkers)
+	title := fmt.Sprintf("CPU time of a call, as a multiple of letta-go's, %d workers", chartWorkers)
 	head := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%d" height="%.0f" font-family="system-ui, sans-serif" font-size="11" role="img" aria-label="%s">
 <style>
   text { fill: #24292f } .weak { fill: #6b7480 } .strong { font-weight: 600; font-size: 12px }

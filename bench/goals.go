@@ -42,17 +42,6 @@ func (v verdict) met() bool {
 // open reports that the bound lies within the spread, so that another run may say the other thing.
 func (v verdict) open() bool { return v.ratio.low <= v.bound && v.bound <= v.ratio.high }
 
-func (v verdict) String() string {
-	state := "missed"
-	if v.met() {
-		state = "met"
-	}
-	if v.open() {
-		state += ", but the spread crosses it"
-	}
-	return state
-}
-
 func (g goal) want() string {
 	if g.least {
 		return fmt.Sprintf("at least %g", g.bound)

@@ -6,6 +6,7 @@
 //	go -C bench run .            measures, about a quarter of an hour, and writes results.json
 //	go -C bench run . -quick     the same in a minute, with figures that mean nothing, and writes nothing
 //	go -C bench run . render     writes docs/benchmarks.md and docs/benchmarks.svg from results.json
+//	go -C bench run . join a.json b.json        writes results.json from two runs, with the rounds of both
 //	go -C bench run . compare a.json b.json     says where two runs disagree
 package main
 
@@ -45,6 +46,20 @@ func command(args []string) error {
 		return work(args[1], args[2], args[3], workers, args[5])
 	case "render":
 		return render(resultsFile, "..")
+	case "join":
+		if len(args) != 3 {
+			return fmt.Errorf("join wants two files")
+		}
+		r, err := readResults(args[1])
+		if err != nil {
+			return err
+		}
+		other, err := readResults(args[2])
+		if err != nil {
+			return err
+		}
+		r.join(other)
+		return r.write(resultsFile)
 	case "compare":
 		if len(args) != 3 {
 			return fmt.Errorf("compare wants two files")
@@ -66,10 +81,10 @@ func measureAll(args []string) error {
 	out := flags.String("o", resultsFile, "write the results to this `file`; the default with -quick is none")
 	rounds := flags.Int("rounds", 0, "measure in so many rounds")
 	only := flags.String("only", "", "of the calls, only those whose `workload/workers` contains this")
-	which := flags.String("parts", "", "only these parts, separated by commas: "+strings.Join(parts, ","))
+	which := flags.String("parts", "", "measure only these parts, separated by commas, and leave the others in the file as they are: "+strings.Join(parts, ","))
 	who := flags.String("clients", "", "only these clients, separated by semicolons: "+strings.Join(clients, ";"))
 	env := flags.String("env", filepath.Join(cache, "letta-go-bench"), "`folder` for the official clients, which are installed there")
-	profile := flags.String("cpuprofile", "", "write a CPU profile of this client to a `file`; use it with -only and -parts calls")
+	profile := flags.String("cpuprofile", "", "write a CPU profile of a Go client to a `file`; use it with -parts calls, -only and -clients")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -90,8 +105,13 @@ func measureAll(args []string) error {
 	if *who != "" {
 		p.clients = strings.Split(*who, ";")
 	}
-	return run(p, &lab{env: *env, profile: *profile}, func(r *results) error {
-		r.Command = commandOf(flags)
+	r := &results{Rounds: p.rounds, Runs: 1, Command: commandOf(flags)}
+	if *which != "" && *out != "" { // measured again, beside what the file has of the other parts
+		if old, err := readResults(*out); err == nil {
+			r = old
+		}
+	}
+	return run(p, &lab{env: *env, profile: *profile}, r, func() error {
 		if *out == "" {
 			return nil
 		}

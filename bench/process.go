@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,11 @@ type process struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
+}
+
+// newCommand is a program that ends by itself, or with its input.
+func newCommand(name string, args ...string) *exec.Cmd {
+	return exec.CommandContext(context.Background(), name, args...)
 }
 
 func start(cmd *exec.Cmd) (*process, error) {
@@ -93,7 +99,7 @@ func (p *process) end() error {
 type lab struct {
 	base    string // of the server
 	env     string // the folder with the Python and Node environments
-	profile string
+	profile string // file for a CPU profile of the Go clients
 }
 
 const (
@@ -105,7 +111,7 @@ const (
 // prepare installs the official clients, unless they are there.
 func (l *lab) prepare(kinds []string) error {
 	run := func(name string, args ...string) error {
-		out, err := exec.Command(name, args...).CombinedOutput() //nolint:noctx // it has an end of its own
+		out, err := newCommand(name, args...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
 		}
@@ -146,19 +152,15 @@ func (l *lab) command(kind, name string, workers int) *exec.Cmd {
 	args := []string{l.base, name, strconv.Itoa(workers)}
 	switch kind {
 	case python:
-		return exec.Command(l.env+"/"+venv+"/bin/python", append([]string{l.env + "/client.py"}, args...)...) //nolint:noctx // it is ended by its input
+		return newCommand(l.env+"/"+venv+"/bin/python", append([]string{l.env + "/client.py"}, args...)...)
 	case typescript:
-		return exec.Command("node", append([]string{"--expose-gc", l.env + "/" + nodeFolder + "/client.mjs"}, args...)...) //nolint:noctx // as above
+		return newCommand("node", append([]string{"--expose-gc", l.env + "/" + nodeFolder + "/client.mjs"}, args...)...)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0]
 	}
-	profile := ""
-	if kind == ours {
-		profile = l.profile
-	}
-	return exec.Command(self, append([]string{"worker", kind}, append(args, profile)...)...) //nolint:noctx // as above
+	return newCommand(self, append([]string{"worker", kind}, append(args, l.profile)...)...)
 }
 
 // once runs a command to its end, and returns its CPU time with that of its children, and the wall clock's.

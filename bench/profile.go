@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/pprof/profile"
@@ -20,13 +21,16 @@ const (
 
 var spentKinds = []string{inKernel, inScheduler, inHTTP, inMemory, inEngine, inOurs}
 
-// profiles are of the calls whose goals are the hardest.
+// profiled are the calls whose goals are the hardest.
 var profiled = []string{"retrieve", "list-50", "stream-flushed"}
 
-// spent is a profile of this client's calls by one worker.
+// spent is a profile of calls by one worker.
 type spent struct {
 	Workload string             `json:"workload"`
-	Shares   map[string]float64 `json:"shares"` // of the CPU time
+	Client   string             `json:"client"`
+	CPU      int64              `json:"cpu"` // of a call
+	Samples  int                `json:"samples"`
+	Shares   map[string]float64 `json:"shares"` // of the samples
 }
 
 func runProfiles(p plan, l *lab, r *results) error {
@@ -34,60 +38,59 @@ func runProfiles(p plan, l *lab, r *results) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	for _, w := range workloads {
-		for _, name := range profiled {
-			if w.name != name {
-				continue
-			}
-			file := filepath.Join(dir, name)
-			asked := lab{base: l.base, env: l.env, profile: file}
-			worker, err := start(asked.command(ours, name, 1))
+	defer func() { _ = os.RemoveAll(dir) }()
+	asked := lab{base: l.base, env: l.env, profile: filepath.Join(dir, "profile")}
+	for _, name := range profiled {
+		for _, client := range []string{ours, sameEngine} {
+			w := workloads[slices.IndexFunc(workloads, func(w workload) bool { return w.name == name })]
+			calls := max(1, int(float64(20*w.calls)*p.share))
+			worker, err := start(asked.command(client, name, 1))
 			if err != nil {
 				return err
 			}
-			if _, err := worker.round(max(1, int(float64(10*w.calls)*p.share)), anything); err != nil {
+			s, err := worker.round(calls, anything)
+			if err != nil {
 				return err
 			}
 			if err := worker.end(); err != nil {
 				return err
 			}
-			shares, err := readProfile(file)
-			if err != nil {
+			x := spent{Workload: name, Client: client, CPU: s.CPU / int64(calls)}
+			if err := x.read(asked.profile); err != nil {
 				return err
 			}
-			r.Profiles = append(r.Profiles, spent{name, shares})
+			r.Profiles = append(r.Profiles, x)
 		}
 	}
 	return nil
 }
 
-func readProfile(name string) (map[string]float64, error) {
+// read counts the samples of a profile.
+func (x *spent) read(name string) error {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	p, err := profile.Parse(file)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	shares, total := map[string]float64{}, 0.0
-	for _, s := range p.Sample {
+	x.Shares = map[string]float64{}
+	for _, s := range p.Sample { // its first value is how often it was seen
 		var stack []string // the innermost function first
 		for _, location := range s.Location {
 			for _, line := range location.Line {
 				stack = append(stack, line.Function.Name)
 			}
 		}
-		cpu := float64(s.Value[len(s.Value)-1])
-		shares[spentIn(stack)] += cpu
-		total += cpu
+		x.Samples += int(s.Value[0])
+		x.Shares[spentIn(stack)] += float64(s.Value[0])
 	}
-	for kind := range shares {
-		shares[kind] /= max(total, 1)
+	for kind := range x.Shares {
+		x.Shares[kind] /= float64(x.Samples)
 	}
-	return shares, nil
+	return nil
 }
 
 // spentIn is what the innermost function of a known kind makes of a stack.

@@ -60,10 +60,10 @@ func (r *results) page() ([]byte, error) {
 			}
 			return ratio.text(), nil
 		},
+		"us":       r.micros,
 		"missed":   r.missed,
 		"versions": r.versions,
 		"growth":   r.growth,
-		"quick":    func() string { return "go -C bench run . -quick" },
 	}).Parse(pageText)
 	if err != nil {
 		return nil, err
@@ -95,6 +95,8 @@ func markdown(head []string, rows [][]string) string {
 // figure has as many digits as are worth reading.
 func figure(x float64) string {
 	switch {
+	case x == 0:
+		return "0"
 	case x >= 100:
 		return fmt.Sprintf("%.0f", x)
 	case x >= 10:
@@ -152,14 +154,30 @@ func (r *results) cpuTable() string {
 	return markdown(head, rows)
 }
 
+// goalTable has a row for a goal and a workload, and a column for each number of workers.
 func (r *results) goalTable() string {
+	head := []string{"CPU time of", "workload", "goal"}
+	for _, workers := range workerCounts {
+		head = append(head, cell{Workers: workers}.title()[2:])
+	}
 	var rows [][]string
 	for _, g := range goals {
 		for _, v := range r.verdicts(g) {
-			rows = append(rows, []string{g.says, v.cell.title(), g.want(), v.ratio.text(), v.String()})
+			text := v.ratio.text()
+			if !v.met() {
+				text = "**missed** " + text
+			}
+			if v.open() {
+				text += " ±"
+			}
+			if last := len(rows) - 1; last >= 0 && rows[last][0] == g.says && rows[last][1] == v.cell.Workload {
+				rows[last] = append(rows[last], text)
+			} else {
+				rows = append(rows, []string{g.says, v.cell.Workload, g.want(), text})
+			}
 		}
 	}
-	return markdown([]string{"CPU time of", "workload", "goal", "measured", "verdict"}, rows)
+	return markdown(head, rows)
 }
 
 // missed counts the cells in which a goal is missed.
@@ -258,7 +276,7 @@ func (r *results) lookupTable() string {
 func (r *results) buildTable() string {
 	var rows [][]string
 	for _, x := range r.Builds {
-		row := []string{strings.TrimSpace(titles[x.Name] + " " + x.Version), mega(x.Size), "–", spreadOf(x.CPU, 1e9), "–", "–"}
+		row := []string{strings.TrimSuffix(strings.TrimSpace(titles[x.Name]+" "+x.Version), " v0.0.0"), mega(x.Size), "–", spreadOf(x.CPU, 1e9), "–", "–"}
 		if x.Name != r.Builds[0].Name {
 			row[2] = mega(x.Size - r.Builds[0].Size)
 			row[4], row[5] = figure(float64(x.Code)/1e3), figure(float64(x.Unused)/1e3)
@@ -280,17 +298,30 @@ func (r *results) growth(name string) (string, error) {
 }
 
 func (r *results) profileTable() string {
-	head := []string{"workload, 1 worker"}
-	head = append(head, spentKinds...)
+	head := append(append([]string{"µs of a call, 1 worker", "all"}, spentKinds...), "samples")
 	var rows [][]string
 	for _, x := range r.Profiles {
-		row := []string{x.Workload}
+		row := []string{x.Workload + ", " + x.Client, figure(float64(x.CPU) / 1e3)}
 		for _, kind := range spentKinds {
-			row = append(row, fmt.Sprintf("%.0f %%", x.Shares[kind]*100))
+			row = append(row, figure(x.Shares[kind]*float64(x.CPU)/1e3))
 		}
+		row = append(row, fmt.Sprint(x.Samples))
 		rows = append(rows, row)
 	}
 	return markdown(head, rows)
+}
+
+// micros is what a call spends on something.
+func (r *results) micros(workload, client, kind string) (string, error) {
+	for _, x := range r.Profiles {
+		if x.Workload == workload && x.Client == client {
+			if kind == "all" {
+				return micro(x.CPU), nil
+			}
+			return micro(int64(x.Shares[kind] * float64(x.CPU))), nil
+		}
+	}
+	return "", fmt.Errorf("no profile of %s by %s", workload, client)
 }
 
 func (r *results) versions() string {

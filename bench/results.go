@@ -15,7 +15,8 @@ type results struct {
 	Command  string            `json:"command"`
 	Versions map[string]string `json:"versions"`
 	Cores    int               `json:"cores"`
-	Rounds   int               `json:"rounds"`
+	Rounds   int               `json:"rounds"` // of a run
+	Runs     int               `json:"runs"`
 
 	Cells    []cell    `json:"cells"`
 	First    []program `json:"first"`   // result of a fresh process
@@ -96,6 +97,24 @@ func (r *results) write(file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(data, '\n'), 0o644)
+}
+
+// join adds the rounds of another run to those of the calls: between two runs the machine differs more than within one.
+func (r *results) join(other *results) {
+	for i := range r.Cells {
+		c := &r.Cells[i]
+		d := other.cell(c.Workload, c.Workers)
+		if d == nil {
+			continue
+		}
+		for j := range c.Clients {
+			x := &c.Clients[j]
+			if y := d.client(x.Client); y != nil {
+				x.CPU, x.Peak = append(x.CPU, y.CPU...), max(x.Peak, y.Peak)
+			}
+		}
+	}
+	r.Runs++
 }
 
 // cell finds a cell, nil if it was not measured.

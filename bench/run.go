@@ -53,8 +53,8 @@ func quickPlan() plan {
 	}
 }
 
-// run measures what the plan says, and saves after each part what there is.
-func run(p plan, l *lab, save func(*results) error) error {
+// run measures the parts that the plan names, puts them into r, and saves after each of them.
+func run(p plan, l *lab, r *results, save func() error) error {
 	if err := l.prepare(p.clients); err != nil {
 		return err
 	}
@@ -62,15 +62,15 @@ func run(p plan, l *lab, save func(*results) error) error {
 	if err != nil {
 		return err
 	}
-	srv, err := start(exec.Command(self, "server")) //nolint:noctx // it is ended by its input
+	srv, err := start(newCommand(self, "server"))
 	if err != nil {
 		return err
 	}
-	defer srv.end()
+	defer func() { _ = srv.end() }()
 	if l.base, err = srv.line(); err != nil {
 		return err
 	}
-	r := &results{Date: time.Now().UTC().Format(time.DateOnly), Cores: runtime.NumCPU(), Rounds: p.rounds}
+	r.Date, r.Cores = time.Now().UTC().Format(time.DateOnly), runtime.NumCPU()
 	if r.Versions, err = versions(l, p.clients); err != nil {
 		return err
 	}
@@ -78,24 +78,31 @@ func run(p plan, l *lab, save func(*results) error) error {
 		began := time.Now()
 		switch part {
 		case partCalls:
+			r.Cells = nil
 			err = runCells(p, l, r)
 		case partFirst:
+			r.First = nil
 			err = runFirst(p, l, r)
 		case partWalks:
+			r.Walks = nil
 			err = runWalks(p, l, r)
 		case partStreams:
+			r.Streams = nil
 			err = runStreams(p, l, r)
 		case partLookups:
+			r.Lookups = nil
 			err = runLookups(p, l, r)
 		case partBuilds:
+			r.Builds = nil
 			err = runBuilds(p, r)
 		case partProfile:
+			r.Profiles = nil
 			err = runProfiles(p, l, r)
 		default:
 			err = fmt.Errorf("no such part, only %v", parts)
 		}
 		if err == nil {
-			err = save(r)
+			err = save()
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", part, err)
@@ -109,7 +116,7 @@ func run(p plan, l *lab, save func(*results) error) error {
 func versions(l *lab, kinds []string) (map[string]string, error) {
 	v := map[string]string{"Go": strings.TrimPrefix(runtime.Version(), "go"), "Letta's official clients": lettaClient}
 	ask := func(name string, args ...string) error {
-		out, err := exec.Command(args[0], args[1:]...).Output() //nolint:noctx // it has an end of its own
+		out, err := newCommand(args[0], args[1:]...).Output()
 		v[name] = strings.Trim(strings.TrimSpace(string(out)), "vPython ")
 		return err
 	}
@@ -212,17 +219,17 @@ func runFirst(p plan, l *lab, r *results) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	commands := map[string]func() *exec.Cmd{}
 	for _, kind := range p.clients {
 		switch kind {
 		case ours, standard:
 			file := filepath.Join(dir, consumerOf[kind])
-			if _, _, err := once(exec.Command("go", "build", "-o", file, "./consumers/"+consumerOf[kind])); err != nil { //nolint:noctx // it has an end of its own
+			if _, _, err := once(newCommand("go", "build", "-o", file, "./consumers/"+consumerOf[kind])); err != nil {
 				return err
 			}
 			commands[kind] = func() *exec.Cmd {
-				cmd := exec.Command(file) //nolint:noctx // as above
+				cmd := newCommand(file)
 				cmd.Env = append(os.Environ(), "LETTA_BASE_URL="+l.base, "LETTA_API_KEY=sk-test")
 				return cmd
 			}
@@ -248,20 +255,26 @@ func runFirst(p plan, l *lab, r *results) error {
 	return nil
 }
 
+// longWalk is as far as the Python client walks: the whole list would take it a minute.
+const longWalk = 10_000
+
 // runWalks walks over lists of two lengths, each time in a fresh process: what the longer one needs more is not constant.
 func runWalks(p plan, l *lab, r *results) error {
 	for _, n := range p.agents {
 		for _, kind := range p.clients {
-			if kind == ours || kind == python || kind == typescript {
+			switch {
+			case kind == ours, kind == typescript, kind == python && n <= longWalk:
 				r.Walks = append(r.Walks, held{Client: kind, N: n})
+			case kind == python:
+				r.Walks = append(r.Walks, held{Client: kind, N: longWalk})
 			}
 		}
 	}
 	for range p.rounds {
 		for i := range r.Walks {
 			x := &r.Walks[i]
-			if x.N > 10_000 && x.Client == python && len(x.CPU) > 0 {
-				continue // it takes so long that once has to be enough
+			if x.N >= longWalk && x.Client != ours && len(x.CPU) > 0 {
+				continue // once is enough to see whether memory grows
 			}
 			worker, err := start(l.command(x.Client, walk, 1))
 			if err != nil {

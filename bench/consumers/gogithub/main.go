@@ -19,7 +19,7 @@ func main() {
 	repositories, _, err := client.Repositories.ListByUser(ctx, "user_1", nil)
 	if err == nil && len(os.Args) > 1 {
 		var comment *github.IssueComment
-		comment, _, err = client.Issues.CreateComment(ctx, "user_1", "repository", 1, &github.IssueComment{Body: github.Ptr(os.Args[1])})
+		comment, _, err = client.Issues.CreateComment(ctx, "user_1", "repository", 1, &github.IssueComment{Body: new(os.Args[1])})
 		fmt.Println(comment.GetBody())
 	}
 	fmt.Println(len(repositories), err)
