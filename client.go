@@ -146,14 +146,14 @@ func newCore(opts []ClientOption) (*core, error) {
 	if c.base, err = parseBaseURL(address); err != nil {
 		return nil, fmt.Errorf("base URL (%s): %w", source, err)
 	}
-	if key := os.Getenv("LETTA_API_KEY"); key != "" && settings.auth.header == nil {
+	if key := os.Getenv("LETTA_API_KEY"); key != "" && settings.auth.made == nil {
 		if source == "WithBaseURL" && c.base != CloudURL {
 			c.keyNote = "the key in LETTA_API_KEY was not sent, because the base URL is set in code: pass WithAPIKey"
 		} else if err := WithAPIKey(key).applyClient(&settings); err != nil {
 			return nil, fmt.Errorf("LETTA_API_KEY: %w", err)
 		}
 	}
-	if c.base == CloudURL && settings.auth.header == nil {
+	if c.base == CloudURL && settings.auth.made == nil {
 		return nil, errors.New("a key is needed for Letta Cloud: set LETTA_API_KEY or pass WithAPIKey; for a server of your own pass WithBaseURL")
 	}
 	c.secrecy = sync.OnceValue(func() error { return exposed(c.base, c.http.Transport) })
@@ -429,7 +429,7 @@ func (c *call) decode(out any) error {
 	case status >= 300 && status < 400:
 		return c.redirectError()
 	case status < 200 || status >= 400:
-		if c.op.Method == http.MethodDelete && status == http.StatusNotFound && (c.maybeDone || c.attempt.Repeated()) {
+		if c.op.Method == http.MethodDelete && out == nil && status == http.StatusNotFound && (c.maybeDone || c.attempt.Repeated()) {
 			return nil // an earlier request deleted it, and its answer was lost
 		}
 		return c.apiError()

@@ -81,7 +81,7 @@ func (e agentEdit[T]) write(ctx context.Context, s *AgentService, id AgentID, wa
 	})()
 	_, err := s.Update(writing, id, e.params(want), cfg)
 	if err == nil && ctx.Err() != nil {
-		return fail(about("agents.update", id), "the %s were written, but not verified: %w", e.what, contextError(ctx))
+		return fail(about(e.operation, id), "the %s were written, but not verified: %w", e.what, contextError(ctx))
 	}
 	return err
 }

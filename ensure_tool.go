@@ -73,6 +73,9 @@ func checkToolName(name string, params *ToolCreateParams) error {
 	if err := validate(params, false); err != nil {
 		return err
 	}
+	if _, err := marshal(params); err != nil {
+		return fmt.Errorf("the params cannot be encoded: %w", err)
+	}
 	var schema struct {
 		Name string `json:"name"`
 	}
@@ -95,6 +98,9 @@ func checkToolName(name string, params *ToolCreateParams) error {
 // upToDate reports whether the tool has all that is set in params.
 func upToDate(tool *Tool, params *ToolCreateParams) bool {
 	want, have := fieldsOf(params), fieldsOf(tool)
+	if have == nil {
+		return false
+	}
 	delete(want, "source_type") // servers rename it: Letta 0.16.8 says json where python was sent
 	for name, value := range want {
 		if name == "tags" {
@@ -113,7 +119,7 @@ func fieldsOf(v any) (fields map[string]any) {
 		err = json.Unmarshal(data, &fields)
 	}
 	if err != nil {
-		return nil // what came from a server, or was validated, can be written
+		return nil // of a tool that a server sent: params were checked
 	}
 	return fields
 }

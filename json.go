@@ -15,7 +15,7 @@ import (
 )
 
 // All encoding and decoding goes through marshal and unmarshal, so that the engine can be changed in this file
-// alone. CONTRIBUTING.md says why it is go-json-experiment, with figures.
+// alone. docs/design.md says why it is go-json-experiment.
 
 // marshal encodes a request body or a public type. Invalid UTF-8 is an error, not a silent replacement.
 func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }

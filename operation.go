@@ -33,8 +33,9 @@ func (c *Call) OnEnd(f func(err error)) {
 
 func (c *Call) end(err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, f := range c.onEnd {
+	hooks := c.onEnd
+	c.mu.Unlock() // a hook may call OnEnd
+	for _, f := range hooks {
 		f(err)
 	}
 }

@@ -124,7 +124,7 @@ func (c *call) loop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	request.Header = c.header
+	request.Header = c.header.Clone() // an http.Client with a cookie jar adds to it
 	if c.upload != nil {
 		request.ContentLength = c.upload.size
 	}
@@ -142,6 +142,10 @@ func (c *call) loop(ctx context.Context) error {
 		CheckRetry:   c.check,
 		Backoff:      func(time.Duration, time.Duration, int, *http.Response) time.Duration { return c.wait },
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+		PrepareRetry: func(r *http.Request) error {
+			r.Header = c.header.Clone()
+			return nil
+		},
 	}
 	resp, err := loop.Do(request)
 	if err == nil && !c.streaming() {
@@ -195,7 +199,7 @@ func (c *call) outcome(err error) outcome {
 		return o
 	}
 	resp := c.attempt.Response
-	o.status = resp.StatusCode
+	o.status, c.problem = resp.StatusCode, problem{status: resp.StatusCode}
 	if o.status >= 400 {
 		c.problem = parseProblem(o.status, c.attempt.Body)
 		_, o.toldWhen = retryAfter(resp.Header)

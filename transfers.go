@@ -32,9 +32,8 @@ func (r request) transfers(out any) bool {
 // transfer is send for a transfer.
 func (c *core) transfer(ctx context.Context, r request, cfg *settings, out any) error {
 	w, download := out.(io.Writer)
-	call, err := c.newCall(ctx, r, cfg)
-	if err != nil {
-		return err
+	if ctx == nil {
+		return invalid(r.subject(), "the context is nil")
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -43,6 +42,10 @@ func (c *core) transfer(ctx context.Context, r request, cfg *settings, out any) 
 	noAnswer := timeoutError{"no answer", cfg.timeout}
 	silent := fmt.Errorf("%w: nothing for %v (WithIdleTimeout)", ErrStreamIdle, cfg.idleTimeout)
 	limit.set(cfg.timeout, noAnswer)
+	call, err := c.newCall(ctx, r, cfg)
+	if err != nil {
+		return err
+	}
 	call.download = download
 	if call.upload != nil {
 		defer call.upload.end()

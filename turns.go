@@ -108,7 +108,8 @@ func answerLost(err error) bool {
 	case err == nil, errors.Is(err, ErrNotSent), errors.Is(err, ErrInvalidArgument):
 		return false
 	case errors.As(err, &answer): // of a proxy that waited no longer, or lost its own connection
-		return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusGatewayTimeout
+		return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusGatewayTimeout ||
+			answer.StatusCode >= 520 && answer.StatusCode <= 527 // Cloudflare's, in front of Letta Cloud
 	}
 	return true
 }

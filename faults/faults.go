@@ -23,7 +23,7 @@ type Fault struct {
 	Hangs bool
 	// Cancel says that the caller cancels the call when Proxy.Stage is closed; before the call, if the fault is not played.
 	Cancel bool
-	// Single says that the fault is played once only, or, of an address, always.
+	// Single says that there is one case of the fault, not one where it passes and one where it stays.
 	Single bool
 
 	play func(*exchange) // nil if the proxy only relays
@@ -135,8 +135,7 @@ func page(status int, html string) *answer {
 // Operation is what a caller does. A call of several requests stands here once for each of them.
 type Operation struct {
 	Name  string
-	Does  string // the name of the operation without the request that meets the fault
-	Later bool   // that request is not the first of the call
+	Later bool // that request is not the first of the call
 
 	// The request that meets the fault: the first of these, but for so many.
 	method, path string // patterns for path.Match, with | between

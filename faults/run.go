@@ -40,12 +40,17 @@ type Run struct {
 }
 
 // Start begins a case.
-func Start(c Case, identity *Identity) (*Run, error) {
+func Start(c Case, identity *Identity) (_ *Run, err error) {
 	server, err := lettatest.Listen(lettatest.WithPassword(Password))
 	if err != nil {
 		return nil, err
 	}
 	r := &Run{Case: c, server: server, direct: server.Client(letta.WithMaxRetries(0))}
+	defer func() {
+		if err != nil {
+			server.Close()
+		}
+	}()
 	ctx := context.Background()
 	agent, err := r.direct.Agents.Create(ctx, &letta.AgentCreateParams{Name: Name, Model: Model, Tags: []string{Tag}})
 	if err != nil {

@@ -94,7 +94,8 @@ func (r Record) goal() string {
 
 // twice reports whether the server has more than one of what the call was to make.
 func (r Record) twice() bool {
-	n, err := strconv.Atoi(strings.Fields(r.State)[0])
+	first, _, _ := strings.Cut(r.State, " ")
+	n, err := strconv.Atoi(first)
 	return err == nil && n > 1
 }
 

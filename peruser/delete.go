@@ -41,7 +41,7 @@ func (u *Users) Delete(ctx context.Context, userID string) error {
 	work, cancel := while(ctx, held)
 	defer cancel()
 	// Again until there is none: agents may appear that were created without the lock.
-	for range maxDeleteRounds {
+	for round := 0; ; round++ {
 		agents, err := u.agentsWith(work, tag)
 		if err != nil {
 			return lost(held, err)
@@ -49,13 +49,15 @@ func (u *Users) Delete(ctx context.Context, userID string) error {
 		if len(agents) == 0 {
 			return nil
 		}
+		if round == maxDeleteRounds {
+			return errors.New("peruser: agents of the user appear as fast as they are deleted")
+		}
 		for _, agent := range agents {
 			if err := u.deleteAgent(work, agent); err != nil {
 				return lost(held, err)
 			}
 		}
 	}
-	return errors.New("peruser: agents of the user appear as fast as they are deleted")
 }
 
 // agentsWith lists all agents with a tag. What a server returns that ignores the filter is not taken for the user's.
@@ -102,11 +104,10 @@ const madeByServer = "Default archive created automatically"
 
 // deleteArchive deletes the archive that the server made for an agent, if no other agent has it.
 func (u *Users) deleteArchive(ctx context.Context, agent letta.AgentID) error {
-	archives, err := u.client.Archives.List(ctx, &letta.ArchiveListParams{AgentID: agent}, u.requestOptions()...)
-	if err != nil {
-		return lookup(err)
-	}
-	for _, archive := range archives {
+	for archive, err := range u.client.Archives.ListAll(ctx, &letta.ArchiveListParams{AgentID: agent}, u.requestOptions()...) {
+		if err != nil {
+			return lookup(err)
+		}
 		if archive.Description != madeByServer {
 			continue
 		}

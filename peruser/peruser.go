@@ -135,7 +135,7 @@ func checkText(what, text string) error {
 
 func invalid(what string) error { return fmt.Errorf("peruser: %w: %s", letta.ErrInvalidArgument, what) }
 
-// lookup is the error of a request that looks for something. A 404 then means that the server lacks the route, as behind a
+// lookupError is the error of a request that looks for something. A 404 then means that the server lacks the route, as behind a
 // wrong base URL, and never that a user has no agent.
 type lookupError struct{ err error }
 

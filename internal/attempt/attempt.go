@@ -36,7 +36,7 @@ var errRepeated = errors.New("no answer came, and the transport was about to sen
 
 // Attempt is one request and what became of it.
 type Attempt struct {
-	// Response is nil if no answer came. Its body is Body, or of a stream still to be read.
+	// Response is nil if no answer came. Its body reads Body; that of a stream is still unread.
 	Response *http.Response
 	Body     []byte
 	// Location is that of a redirect. It is gone from Response, so that net/http does not follow it.
@@ -186,12 +186,14 @@ const trusted = 1 << 20
 // buffers are those of bodies, for later ones: a buffer that grows anew for each answer costs more than all else here.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// Release gives up Body, whose bytes nothing may hold any longer: they are used for other answers.
+// Release returns the memory of Body, for other answers. Nothing may still refer to it.
 func (a *Attempt) Release() {
 	if a.buffer == nil {
 		return
 	}
-	a.Response.Body = http.NoBody // a transport may have kept the response
+	if a.Response != nil {
+		a.Response.Body = http.NoBody // a transport may have kept the response
+	}
 	if a.buffer.Cap() <= 2*trusted {
 		a.buffer.Reset()
 		buffers.Put(a.buffer)

@@ -144,8 +144,13 @@ func parse(text string) (list []*variant, _ error) {
 		lines := strings.Split(strings.TrimRight(part, "\n"), "\n")
 		v.name = lines[0]
 		var before, after []string
+		lost := false
 		done := func() {
-			if before != nil && v.places != nil {
+			switch {
+			case before == nil && after == nil:
+			case before == nil || v.places == nil:
+				lost = true
+			default:
 				at := v.places[len(v.places)-1]
 				at.changes = append(at.changes, change{strings.Join(before, "\n"), strings.Join(after, "\n")})
 			}
@@ -183,6 +188,8 @@ func parse(text string) (list []*variant, _ error) {
 		switch {
 		case names[v.name]:
 			return nil, fmt.Errorf("%s: the name comes twice", v.name)
+		case lost:
+			return nil, fmt.Errorf("%s: a change needs a place and a line to take away", v.name)
 		case v.promise == "" || v.tests == nil || v.places == nil || slices.ContainsFunc(v.places, func(p *place) bool { return p.changes == nil }):
 			return nil, fmt.Errorf("%s: something is missing", v.name)
 		}
@@ -507,6 +514,7 @@ func (b *bench) test(variant, pkg string, names ...string) (output, how string) 
 	command := exec.CommandContext(ctx, b.binary(pkg), "-test.run", "^("+strings.Join(names, "|")+")$")
 	command.Dir = pkg
 	command.Env = append(os.Environ(), "LETTA_BROKEN="+variant)
+	command.WaitDelay = time.Second // for the pipes of a process that the test left
 	data, err := command.CombinedOutput()
 	output = string(data)
 	switch {
