@@ -69,7 +69,8 @@ type AgentMessageCancelParams struct {
 	RunIDs []RunID `json:"run_ids,omitzero"`
 }
 
-// Cancel stops runs of the agent; the answer maps run ids to what became of them. A cancelled turn leaves no messages.
+// Cancel stops runs of the agent; the answer maps run ids to what became of them. A cancelled turn leaves no messages, unless it
+// was nearly over: Letta 0.16.8 then calls its run cancelled too.
 // ErrNoActiveRun if there is nothing to stop, which not every server says.
 func (s *AgentMessageService) Cancel(ctx context.Context, id AgentID, params *AgentMessageCancelParams, opts ...RequestOption) (map[string]any, error) {
 	r := request{op: Operation{"agents.messages.cancel", http.MethodPost, "/v1/agents/{agent_id}/messages/cancel"}, ids: []any{id}}
@@ -104,7 +105,7 @@ type AgentMessageCompactParams struct {
 func (s *AgentMessageService) Compact(ctx context.Context, id AgentID, params *AgentMessageCompactParams, opts ...RequestOption) (*CompactionResponse, error) {
 	p := copyOf(params)
 	r := request{op: Operation{"agents.messages.compact", http.MethodPost, "/v1/agents/{agent_id}/summarize"}, ids: []any{id}, body: &p, turn: true}
-	return locked[*CompactionResponse](ctx, s.core, string(id), r, opts)
+	return s.thread(id).compact(ctx, r, opts)
 }
 
 // CompactionResponse says what a compaction did.

@@ -541,50 +541,144 @@ func TestTurnLock(t *testing.T) {
 	require.EqualValues(t, 1, most.Load())
 }
 
+// TestTurnLockOfAStream: the lock is held until the turn has ended at the server, however its stream ended.
 func TestTurnLockOfAStream(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Accept") == "text/event-stream" {
-			stallStream(pingFrame, textFrame)(w, r)
-			return
-		}
-		reply(200, turnJSON)(w, r)
-	})
-	client := s.client(t, letta.WithTurnLock())
-	waits := func(opts ...letta.RequestOption) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		before := len(s.seen(""))
-		_, err := client.Agents.Messages.Create(ctx, streamAgent, helloParams(), opts...)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Len(t, s.seen(""), before, "it was sent")
+	for name, tt := range map[string]struct {
+		leave func(t *testing.T, s *letta.MessageStream, cancel func())
+		cut   bool
+	}{
+		"closed":        {func(t *testing.T, s *letta.MessageStream, _ func()) { require.NoError(t, s.Close()) }, false},
+		"context ended": {func(t *testing.T, s *letta.MessageStream, cancel func()) { cancel() }, false},
+		"the loop is left": {func(t *testing.T, s *letta.MessageStream, _ func()) {
+			for range s.Messages() {
+				break
+			}
+		}, false},
+		"cut": {func(t *testing.T, s *letta.MessageStream, _ func()) {
+			_, err := s.Collect()
+			require.ErrorIs(t, err, letta.ErrStreamTruncated)
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var status atomic.Value
+			status.Store("running")
+			asked := make(chan struct{}, 1000)
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case strings.HasPrefix(r.URL.Path, "/v1/runs/"):
+					select {
+					case asked <- struct{}{}:
+					default:
+					}
+					if status.Load() == "down" {
+						panic(http.ErrAbortHandler)
+					}
+					reply(200, fmt.Sprintf(`{"id":"run-1","status":%q}`, status.Load()))(w, r)
+				case r.Header.Get("Accept") != "text/event-stream":
+					reply(200, turnJSON)(w, r)
+				case tt.cut:
+					sse(w, pingFrame, textFrame)
+				default:
+					stallStream(pingFrame, textFrame)(w, r)
+				}
+			})
+			client := s.client(t, letta.WithTurnLock(), letta.WithMaxRetries(0))
+			ctx, cancel := context.WithCancel(streamContext(t))
+			defer cancel()
+			waits := func(opts ...letta.RequestOption) {
+				t.Helper()
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				before := len(s.seen("POST"))
+				_, err := client.Agents.Messages.Create(ctx, streamAgent, helloParams(), opts...)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Len(t, s.seen("POST"), before, "it was sent")
+			}
+			stream, err := client.Agents.Messages.Stream(ctx, streamAgent, helloParams())
+			require.NoError(t, err)
+			waits()
+			waits(letta.WithTimeout(time.Hour))
+			_, err = client.Agents.Messages.Create(t.Context(), "agent-2", helloParams())
+			require.NoError(t, err, "another agent")
+			tt.leave(t, stream, cancel)
+			<-asked
+			waits()
+			status.Store("down")
+			<-asked
+			waits()
+			status.Store("completed")
+			_, err = client.Agents.Messages.Create(streamContext(t), streamAgent, helloParams())
+			require.NoError(t, err)
+			require.NoError(t, stream.Close())
+		})
 	}
-	goesOn := func() {
-		t.Helper()
-		_, err := client.Agents.Messages.Create(streamContext(t), streamAgent, helloParams())
-		require.NoError(t, err)
-	}
-	open := func() *letta.MessageStream {
-		stream, err := client.Agents.Messages.Stream(streamContext(t), streamAgent, helloParams())
-		require.NoError(t, err)
-		return stream
-	}
-	stream := open()
-	waits()
-	waits(letta.WithTimeout(time.Hour))
-	_, err := client.Agents.Messages.Create(t.Context(), "agent-2", helloParams())
-	require.NoError(t, err, "another agent")
-	require.NoError(t, stream.Close())
-	goesOn()
-	require.NoError(t, stream.Close())
+}
 
-	stream = open()
-	for range stream.Messages() {
-		waits()
-		break
+// TestTurnLockOfALostAnswer: nobody knows the run, but the agent's are known.
+func TestTurnLockOfALostAnswer(t *testing.T) {
+	t.Parallel()
+	type sender = func(context.Context, *letta.Client) error
+	create := func(ctx context.Context, c *letta.Client) error {
+		_, err := c.Agents.Messages.Create(ctx, streamAgent, helloParams())
+		return err
 	}
-	goesOn()
+	for name, tt := range map[string]struct {
+		send  sender
+		lost  http.HandlerFunc
+		busy  string // the run that goes on
+		holds bool
+	}{
+		"context ended":   {create, hang, `{"id":"run-1","status":"created"}`, true},
+		"connection lost": {create, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, `{"id":"run-1","status":"created"}`, true},
+		"gateway timeout": {create, reply(504, "<html>"), `{"id":"run-1","status":"running"}`, true},
+		"refused":         {create, reply(422, "{}"), `{"id":"run-1","status":"running"}`, false},
+		"stream without headers": {func(ctx context.Context, c *letta.Client) error {
+			_, err := c.Agents.Messages.Stream(ctx, streamAgent, helloParams())
+			return err
+		}, hang, `{"id":"run-1","status":"running"}`, true},
+		"RunTools": {func(ctx context.Context, c *letta.Client) error {
+			_, err := c.Agents.Messages.RunTools(ctx, streamAgent, helloParams(), &letta.ToolRun{})
+			return err
+		}, hang, `{"id":"run-1","status":"running"}`, true},
+		"of a conversation": {create, hang, `{"id":"run-1","conversation_id":"conv-1","status":"running"}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var ended, later atomic.Bool
+			asked := make(chan struct{}, 1000)
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path == "/v1/runs/":
+					asked <- struct{}{}
+					if ended.Load() {
+						reply(200, "[]")(w, r)
+						return
+					}
+					reply(200, "["+tt.busy+"]")(w, r)
+				case later.Load():
+					reply(200, turnJSON)(w, r)
+				default:
+					tt.lost(w, r)
+				}
+			})
+			client := s.client(t, letta.WithTurnLock(), letta.WithMaxRetries(0))
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			require.Error(t, tt.send(ctx, client))
+			later.Store(true)
+			if tt.holds {
+				<-asked
+				<-asked
+				short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				require.ErrorIs(t, create(short, client), letta.ErrNotSent)
+				ended.Store(true)
+			}
+			require.NoError(t, create(streamContext(t), client))
+		})
+	}
 }
 
 func TestTurnLockEndsWithTheContext(t *testing.T) {

@@ -122,17 +122,20 @@ func (t thread) respond(ctx context.Context, method string, answer answering, pa
 	ctx, cancel := cfg.bound(ctx, request{turn: true})
 	defer cancel()
 	cfg.timeout, cfg.timeoutSet = 0, true
-	unlock, err := t.core.lockTurn(ctx, true, t.key(), t.subject(method))
+	lock, release, err := t.core.lockTurn(ctx, true, t.key(), t.subject(method))
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	cfg.turnLock = false
+	defer release()
 	sent, err := t.answered(ctx, method, answer, params, cfg)
 	if err != nil {
 		return nil, err
 	}
-	turn, err := t.create(ctx, sent, []RequestOption{cfg})
+	r, err := t.turn("create", sent, false)
+	if err != nil {
+		return nil, later(err)
+	}
+	turn, err := t.createUnder(ctx, lock, r, cfg)
 	return turn, later(err)
 }
 
@@ -142,16 +145,11 @@ func (t thread) respondStream(ctx context.Context, answers []Approval, params *A
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := t.core.lockTurn(ctx, true, t.key(), t.subject(method))
+	lock, release, err := t.core.lockTurn(ctx, true, t.key(), t.subject(method))
 	if err != nil {
 		return nil, err
 	}
-	begun := false
-	defer func() {
-		if !begun {
-			unlock()
-		}
-	}()
+	defer release()
 	sent, err := t.answered(ctx, method, exactly(answers), params, cfg)
 	if err != nil {
 		return nil, err
@@ -160,8 +158,7 @@ func (t thread) respondStream(ctx context.Context, answers []Approval, params *A
 	if err != nil {
 		return nil, later(err)
 	}
-	begun = true
-	stream, err := t.streamUnder(ctx, unlock, r, sent.Background, cfg)
+	stream, err := t.streamUnder(ctx, lock, r, sent.Background, cfg, settleTimeout)
 	return stream, later(err)
 }
 
@@ -190,7 +187,7 @@ func (t thread) answered(ctx context.Context, method string, answer answering, p
 // calls of an agent whose run is cancelled, without asking the model. In a conversation it does not: there they are
 // denied in a turn.
 func (t thread) withdraw(ctx context.Context, runs []RunID, cfg *settings) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, stop := after(ctx, t.core.life.now(), turnEndTimeout)
 	defer stop()
 	cfg = cfg.followUp()
 	cfg.cancelOnDone, cfg.turnLock = false, false
@@ -223,20 +220,13 @@ func (t thread) agentOfDefault() AgentID {
 // CheckApprovals reports, as ErrInvalidApprovals, which of the pending calls has no answer or several, and which
 // answer has no call.
 func CheckApprovals(pending []ToolCall, answers []Approval) error {
-	count := map[ToolCallID]int{}
+	count := make(map[ToolCallID]int, len(pending))
+	for _, c := range pending {
+		count[c.ToolCallID] = 0
+	}
 	for i, answer := range answers {
-		var id ToolCallID
-		switch answer := answer.(type) {
-		case *ApprovalReturn:
-			if answer != nil {
-				id = answer.ToolCallID
-			}
-		case *ToolReturn:
-			if answer != nil {
-				id = answer.ToolCallID
-			}
-		}
-		if !slices.ContainsFunc(pending, func(c ToolCall) bool { return c.ToolCallID == id }) {
+		id := answerTo(answer)
+		if _, waits := count[id]; !waits {
 			return argumentError{fmt.Errorf("letta: %w: answer %d is for call %q, which does not wait", ErrInvalidApprovals, i, id)}
 		}
 		count[id]++
@@ -247,4 +237,19 @@ func CheckApprovals(pending []ToolCall, answers []Approval) error {
 		}
 	}
 	return nil
+}
+
+// answerTo is the call that an answer is for; empty if it is none.
+func answerTo(answer Approval) ToolCallID {
+	switch answer := answer.(type) {
+	case *ApprovalReturn:
+		if answer != nil {
+			return answer.ToolCallID
+		}
+	case *ToolReturn:
+		if answer != nil {
+			return answer.ToolCallID
+		}
+	}
+	return ""
 }

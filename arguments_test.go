@@ -52,6 +52,7 @@ func errorOf(out []reflect.Value) error {
 // like are the methods that send what another sends.
 var like = map[string]string{
 	"agents.messages.run_tools": "agents.messages.create", "conversations.messages.run_tools": "conversations.messages.create",
+	"agents.messages.respond_tools": "agents.messages.create", "conversations.messages.respond_tools": "conversations.messages.create",
 	"agents.messages.respond": "agents.messages.create", "conversations.messages.respond": "conversations.messages.create",
 	"agents.messages.respond_stream": "agents.messages.create", "conversations.messages.respond_stream": "conversations.messages.create",
 	"agents.messages.deny_all": "agents.messages.create", "conversations.messages.deny_all": "conversations.messages.create",
@@ -103,7 +104,7 @@ func TestInvalidArguments(t *testing.T) {
 					}
 				}
 			}
-			if method == "agents.messages.run_tools" || method == "conversations.messages.run_tools" {
+			if strings.HasSuffix(method, "_tools") && reflect.TypeOf(args[len(args)-1].Interface()) == reflect.TypeFor[*ToolRun]() {
 				args[len(args)-1] = reflect.ValueOf(&ToolRun{}) // a tool cannot be made by reflection
 			}
 			err := errorOf(call.Call(args))

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -59,7 +60,7 @@ func inTime(t *testing.T, f func()) {
 // TestSwitchedProtocols: net/http gives the connection of a 101 away, and no context ends a Read of it.
 func TestSwitchedProtocols(t *testing.T) {
 	t.Parallel()
-	c := raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", WithTimeout(200*time.Millisecond))
+	c := raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", WithTimeout(5*time.Second))
 	inTime(t, func() {
 		_, err := c.Agents.List(t.Context(), nil)
 		var apiErr *APIError
@@ -378,7 +379,12 @@ func onCancel(t *testing.T, obey chan struct{}, f func()) *AgentMessageService {
 			f()
 			return respond(r, 200, "{}"), nil
 		}
-		if r.Method == http.MethodGet {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/steps"):
+			return respond(r, 200, `[]`), nil
+		case strings.HasPrefix(r.URL.Path, "/v1/runs/"):
+			return respond(r, 200, `{"id":"run-1","status":"cancelled"}`), nil
+		case r.Method == http.MethodGet:
 			return respond(r, 200, `{"id":"agent-1"}`), nil // nothing waits
 		}
 		body, w := io.Pipe()
@@ -393,6 +399,7 @@ func onCancel(t *testing.T, obey chan struct{}, f func()) *AgentMessageService {
 		return resp, nil
 	})}))
 	require.NoError(t, err)
+	t.Cleanup(c.Close)
 	return c.Agents.Messages
 }
 
@@ -432,6 +439,84 @@ func TestErrorBeforeTheServerObeys(t *testing.T) {
 	inTime(t, func() { _, err = stream.next() })
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, 1, messages.core.turns.Held(), "the server has not obeyed")
+}
+
+// TestLockOfRunToolsUntilTheServerObeys: the next turn waits for the cancelled one, and RunTools too, since calls may be left
+// to withdraw.
+func TestLockOfRunToolsUntilTheServerObeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 20 * time.Second // longer than Close would wait
+		obey := make(chan struct{})
+		messages := onCancel(t, obey, func() { time.AfterFunc(slow, func() { close(obey) }) })
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		began := time.Now()
+		_, err := messages.RunTools(ctx, "agent-1", &AgentMessageCreateParams{Messages: []MessageInput{UserText("hi")}},
+			&ToolRun{OnMessage: func(Message) { cancel() }}, WithTurnLock(), WithCancelOnDone())
+		require.ErrorIs(t, err, context.Canceled)
+		require.GreaterOrEqual(t, time.Since(began), slow)
+		require.Zero(t, messages.core.turns.Held())
+	})
+}
+
+// TestServerThatNeverObeys: nothing waits for ever.
+func TestServerThatNeverObeys(t *testing.T) {
+	t.Parallel()
+	hello := &AgentMessageCreateParams{Messages: []MessageInput{UserText("hi")}}
+	for name, leave := range map[string]func(context.Context, context.CancelFunc, *AgentMessageService){
+		"RunTools": func(ctx context.Context, cancel context.CancelFunc, m *AgentMessageService) {
+			_, _ = m.RunTools(ctx, "agent-1", hello, &ToolRun{OnMessage: func(Message) { cancel() }}, WithTurnLock(), WithCancelOnDone())
+		},
+		"a loop that is left": func(ctx context.Context, _ context.CancelFunc, m *AgentMessageService) {
+			stream, err := m.Stream(ctx, "agent-1", hello, WithTurnLock(), WithCancelOnDone())
+			if assert.NoError(t, err) {
+				for range stream.Messages() {
+					break
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				obey := make(chan struct{})
+				defer close(obey)
+				messages := onCancel(t, obey, func() {})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				began := time.Now()
+				leave(ctx, cancel, messages)
+				unlock, err := messages.core.turns.Lock(t.Context(), "agent-1")
+				require.NoError(t, err)
+				unlock()
+				require.Equal(t, turnEndTimeout, time.Since(began))
+			})
+		})
+	}
+}
+
+// TestCloseEndsWhatNobodyWaitsFor: the goroutine that holds the lock of a left turn ends with the client.
+func TestCloseEndsWhatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		obey := make(chan struct{})
+		defer close(obey)
+		cancelled := make(chan struct{})
+		messages := onCancel(t, obey, func() { close(cancelled) })
+		ctx, cancel := context.WithCancel(t.Context())
+		stream, err := messages.Stream(ctx, "agent-1", &AgentMessageCreateParams{Messages: []MessageInput{UserText("hi")}}, WithTurnLock(), WithCancelOnDone())
+		require.NoError(t, err)
+		_, err = stream.next()
+		require.NoError(t, err)
+		cancel()
+		<-cancelled
+		synctest.Wait()
+		require.Equal(t, 1, messages.core.turns.Held())
+		messages.core.life.close()
+		synctest.Wait()
+		require.Zero(t, messages.core.turns.Held())
+	})
 }
 
 // TestManyPieces: a server that names a new call or run in every frame costs time in proportion.

@@ -1,7 +1,6 @@
 package letta
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -30,9 +29,8 @@ func TestCopyOfAnOddAgent(t *testing.T) {
 	require.Equal(t, "user_1", odd.Tags[0])
 }
 
-// TestServerThatNeverObeys: it answers the cancel, and goes on with the turn for ever. Close waits for 5 s, the lock is held
-// for a minute.
-func TestServerThatNeverObeys(t *testing.T) {
+// TestCloseWithoutObedience: a server answers the cancel, and goes on with the turn for ever. Close waits for 5 s.
+func TestCloseWithoutObedience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		obey := make(chan struct{})
@@ -46,10 +44,5 @@ func TestServerThatNeverObeys(t *testing.T) {
 		}
 		require.Equal(t, settleTimeout, time.Since(began))
 		require.Equal(t, 1, messages.core.turns.Held(), "the server has not obeyed")
-		ctx, cancel := context.WithTimeout(t.Context(), 2*obeyTimeout)
-		defer cancel()
-		unlock, err := messages.core.turns.Lock(ctx, "agent-1")
-		require.NoError(t, err)
-		unlock()
 	})
 }

@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -504,4 +506,16 @@ func TestTypesOfAgentsMessages(t *testing.T) {
 	for _, r := range srv.seen("GET") {
 		require.NotContains(t, r.Query, "include_return_message_types")
 	}
+}
+
+// TestTimeoutOfTheHTTPClientCutsNoStream: an http.Client with a Timeout of a second, and a turn of half a minute.
+func TestTimeoutOfTheHTTPClientCutsNoStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hc := drip(time.Second, append(slices.Repeat([]string{textFrame}, 30), stopFrame, doneFrame)...)
+		hc.Timeout = time.Second
+		client, err := letta.NewClient(letta.WithBaseURL("http://localhost:8283"), letta.WithHTTPClient(hc))
+		require.NoError(t, err)
+		require.NoError(t, readAll(client.Agents.Messages.Stream(t.Context(), streamAgent, helloParams())))
+	})
 }

@@ -82,6 +82,7 @@ type core struct {
 	ensureTags keyed.Locks[string]
 	agentEdits keyed.Locks[AgentID]
 	turns      keyed.Locks[string]
+	life       lifetime
 }
 
 // NewClient makes a client. It sends nothing. Without options it talks to Letta Cloud with the key in LETTA_API_KEY, or to
@@ -158,6 +159,7 @@ func newCore(opts []ClientOption) (*core, error) {
 	c.secrecy = sync.OnceValue(func() error { return exposed(c.base, c.http.Transport) })
 	c.defaults = settings.settings
 	c.defaults.header.Set("User-Agent", settings.userAgent)
+	setDefaults(c.defaults.header)
 	return c, c.checkSecrecy(&c.defaults)
 }
 
@@ -173,9 +175,10 @@ func defaultTransport() http.RoundTripper {
 	return transport
 }
 
-// Close lets go of the idle connections of the client, which can be used again afterwards. The http.Client of
-// WithHTTPClient is left alone.
+// Close lets go of the idle connections of the client, which can be used again afterwards, and of the locks that are held
+// for turns that nobody reads any more; see WithTurnLock. The http.Client of WithHTTPClient is left alone.
 func (c *Client) Close() {
+	c.core.life.close()
 	if c.core.ownHTTP {
 		c.core.http.CloseIdleConnections()
 	}
@@ -256,6 +259,7 @@ type rawBody struct {
 	data        []byte
 	reader      io.Reader
 	source      io.Reader // the caller's, in reader
+	size        int64     // of reader; 0 if it is not known
 }
 
 // do sends one request and decodes its answer.
@@ -324,9 +328,7 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 		return nil, invalid(r.subject(), "%w", err)
 	}
 	setDefault(header, "Content-Type", contentType)
-	setDefault(header, "Accept", "application/json")
-	setDefault(header, sdkVersionHeader, sdkVersion)
-	setDefault(header, "User-Agent", userAgent)
+	setDefaults(header)
 	if err := c.checkSecrecy(cfg); err != nil {
 		return nil, invalid(r.subject(), "%w", err)
 	}
@@ -341,7 +343,7 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 	}
 	call := &call{core: c, cfg: cfg, op: r.op, ids: r.ids, path: path, url: address, header: header, body: body, turn: r.turn, stream: r.stream, foreign: r.foreign}
 	if raw, ok := r.body.(*rawBody); ok && raw.reader != nil {
-		call.upload = &upload{body: raw.reader, source: raw.source}
+		call.upload = &upload{body: raw.reader, source: raw.source, size: raw.size}
 	}
 	return call, nil
 }
@@ -349,6 +351,13 @@ func (c *core) newCall(ctx context.Context, r request, cfg *settings) (*call, er
 func isSecret(id any) bool {
 	_, secret := id.(AccessTokenID)
 	return secret
+}
+
+// setDefaults sets what every request has. The headers of a client have it already, unless a call's options took it away.
+func setDefaults(header http.Header) {
+	setDefault(header, "Accept", "application/json")
+	setDefault(header, sdkVersionHeader, sdkVersion)
+	setDefault(header, "User-Agent", userAgent)
 }
 
 func setDefault(header http.Header, name, value string) {
@@ -413,15 +422,15 @@ func (s *settings) encode(body any, foreign bool) ([]byte, string, error) {
 	return data, "application/json", nil
 }
 
-// decode turns a whole answer into out or an error.
+// decode turns a whole answer into out or an error, which hold nothing of its bytes.
 func (c *call) decode(out any) error {
 	status, body := c.attempt.Response.StatusCode, c.attempt.Body
 	switch {
 	case status >= 300 && status < 400:
 		return c.redirectError()
 	case status < 200 || status >= 400:
-		if c.op.Method == http.MethodDelete && status == http.StatusNotFound && c.maybeDone {
-			return nil // an earlier attempt deleted it, and its answer was lost
+		if c.op.Method == http.MethodDelete && status == http.StatusNotFound && (c.maybeDone || c.attempt.Repeated()) {
+			return nil // an earlier request deleted it, and its answer was lost
 		}
 		return c.apiError()
 	case out == nil:
@@ -432,7 +441,7 @@ func (c *call) decode(out any) error {
 	}
 	switch out := out.(type) {
 	case *[]byte:
-		*out = body
+		*out = bytes.Clone(body)
 		return nil
 	case *string: // some sources call it text; Letta 0.16.8 sends a JSON string
 		if len(body) == 0 || body[0] != '"' {
@@ -525,7 +534,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any, opt
 	}
 	switch content := body.(type) {
 	case io.Reader:
-		body = &rawBody{contentType: "application/json", reader: content, source: content}
+		body = &rawBody{contentType: "application/json", reader: content, source: content, size: sizeOf(content)}
 	case []byte:
 		body = &rawBody{contentType: "application/json", data: content}
 	}

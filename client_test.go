@@ -97,6 +97,7 @@ func (s *server) client(t *testing.T, opts ...letta.ClientOption) *letta.Client 
 	t.Helper()
 	client, err := letta.NewClient(append([]letta.ClientOption{letta.WithBaseURL(s.URL)}, opts...)...)
 	require.NoError(t, err)
+	t.Cleanup(client.Close) // also ends what waits for turns that were left
 	return client
 }
 

@@ -155,12 +155,13 @@ type ToolRun struct {
 // RunTools sends messages, runs the client tools that the agent calls, side by side, sends back what they return, and
 // goes on until the turn ends. The turn holds the messages of all rounds, the usage of all, and the last stop
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
-// decides on, or that of a request.
+// decides on, or that of a request. RespondTools goes on after ErrPendingApproval.
 //
 // When RunTools ends early, because of an error, a panic of a function of yours or the end of the context, calls may be left
 // that wait for an answer, and the agent refuses messages until Respond or DenyAll. With WithCancelOnDone such calls are
-// withdrawn before RunTools returns, but for those of ErrPendingApproval. WithTurnLock holds the lock over all rounds;
-// WithTimeout is for each. Options of streams need OnMessage or WithCancelOnDone.
+// withdrawn before RunTools returns, but for those of ErrPendingApproval; that may take as long as the server needs to end
+// the turn, a minute at most. WithTurnLock holds the lock over all rounds; WithTimeout is for each. Options of streams need
+// OnMessage or WithCancelOnDone.
 func (s *AgentMessageService) RunTools(ctx context.Context, id AgentID, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
 	return s.thread(id).runTools(ctx, params, run, opts)
 }
@@ -170,73 +171,123 @@ func (s *ConversationMessageService) RunTools(ctx context.Context, id Conversati
 	return s.thread(id, params).runTools(ctx, params, run, opts)
 }
 
-// toolLoop is one call of RunTools.
+// RespondTools answers the calls that wait, as Respond does, and goes on as RunTools does: for a person who decides in a later
+// request on a turn that ended with ErrPendingApproval. Calls of run.Tools that wait too need no answer: those tools are run.
+// Every other call needs exactly one, from answers or from run.Approve. params may be nil; they are those of a turn, without
+// messages. The lock is taken as by Respond.
+func (s *AgentMessageService) RespondTools(ctx context.Context, id AgentID, answers []Approval, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
+	return s.thread(id).respondTools(ctx, answers, params, run, opts)
+}
+
+// RespondTools does in a conversation what Agents.Messages.RespondTools does.
+func (s *ConversationMessageService) RespondTools(ctx context.Context, id ConversationID, answers []Approval, params *ConversationMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
+	return s.thread(id, params).respondTools(ctx, answers, params, run, opts)
+}
+
+// toolLoop is one call of RunTools or RespondTools.
 type toolLoop struct {
 	thread
-	run   *ToolRun
-	tools map[string]*FuncTool
-	cfg   *settings
-	whole *Turn
-	runs  []RunID // of the rounds so far
+	subject string
+	run     *ToolRun
+	tools   map[string]*FuncTool
+	params  AgentMessageCreateParams // of the next round
+	cfg     *settings
+	lock    *turnLock
+	whole   *Turn
+	runs    []RunID // of the rounds so far
 }
 
 func (t thread) runTools(ctx context.Context, params *AgentMessageCreateParams, run *ToolRun, opts []RequestOption) (*Turn, error) {
-	subject := t.subject("run_tools")
+	const method = "run_tools"
+	if params == nil {
+		return nil, invalid(t.subject(method), "the params are nil")
+	}
+	loop, err := t.toolLoop(method, params, run, opts)
+	if err != nil {
+		return nil, err
+	}
+	return loop.under(ctx, loop.cfg.turnLock, func() error { return loop.rounds(ctx) })
+}
+
+func (t thread) respondTools(ctx context.Context, answers []Approval, params *AgentMessageCreateParams, run *ToolRun, opts []RequestOption) (*Turn, error) {
+	const method = "respond_tools"
+	p := copyOf(params)
+	loop, err := t.toolLoop(method, &p, run, opts)
+	if err != nil {
+		return nil, err
+	}
+	return loop.under(ctx, true, func() error {
+		sent, err := t.answered(ctx, method, func(calls []ToolCall) ([]Approval, error) { return loop.complete(ctx, calls, answers) }, &loop.params, loop.cfg)
+		if err != nil {
+			return err
+		}
+		loop.params = *sent
+		return later(loop.rounds(ctx))
+	})
+}
+
+// toolLoop checks what RunTools and RespondTools are given.
+func (t thread) toolLoop(method string, params *AgentMessageCreateParams, run *ToolRun, opts []RequestOption) (*toolLoop, error) {
+	subject := t.subject(method)
 	switch {
-	case params == nil || run == nil:
-		return nil, invalid(subject, "the params are nil")
+	case run == nil:
+		return nil, invalid(subject, "the tool run is nil")
 	case run.OnMessage == nil && (params.Background || params.StreamTokens):
 		return nil, invalid(subject, "background and stream_tokens need OnMessage")
 	}
 	takes := accepts{streams: true, turns: true}
-	cfg, err := t.core.resolveFor(t.operation("run_tools"), takes, opts, t.id())
+	cfg, err := t.core.resolveFor(t.operation(method), takes, opts, t.id())
 	if err == nil && run.OnMessage == nil && !cfg.cancelOnDone {
 		takes.streams = false
-		cfg, err = t.core.resolveFor(t.operation("run_tools"), takes, opts, t.id())
+		cfg, err = t.core.resolveFor(t.operation(method), takes, opts, t.id())
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := *params
-	p.ClientTools = slices.Clone(params.ClientTools)
-	tools := map[string]*FuncTool{}
+	loop := &toolLoop{thread: t, subject: subject, run: run, tools: map[string]*FuncTool{}, params: *params, cfg: cfg, whole: &Turn{}}
+	loop.params.ClientTools = slices.Clone(params.ClientTools)
 	for i, tool := range run.Tools {
-		if tool == nil || tool.call == nil || slices.ContainsFunc(p.ClientTools, func(c ClientTool) bool { return c.Name == tool.Name }) {
+		if tool == nil || tool.call == nil || slices.ContainsFunc(loop.params.ClientTools, func(c ClientTool) bool { return c.Name == tool.Name }) {
 			return nil, invalid(subject, "tools[%d] is not made by NewTool, or its name comes twice", i)
 		}
-		tools[tool.Name] = tool
-		p.ClientTools = append(p.ClientTools, tool.ClientTool)
+		loop.tools[tool.Name] = tool
+		loop.params.ClientTools = append(loop.params.ClientTools, tool.ClientTool)
 	}
-	unlock, err := t.core.lockTurn(ctx, cfg.turnLock, t.key(), subject)
+	return loop, nil
+}
+
+// under runs the loop under the lock, if it is wanted. With WithCancelOnDone nothing that the loop has brought about waits
+// afterwards.
+func (l *toolLoop) under(ctx context.Context, locked bool, loop func() error) (*Turn, error) {
+	lock, release, err := l.core.lockTurn(ctx, locked, l.key(), l.subject)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	cfg.turnLock = false
-	loop := &toolLoop{thread: t, run: run, tools: tools, cfg: cfg, whole: &Turn{}}
+	defer release()
+	l.lock, l.cfg.turnLock = lock, false
 	settled := false // nothing waits, or the caller is to answer
 	defer func() {   // after a panic of the caller's functions too, which goes on to the caller
-		if !settled && cfg.cancelOnDone && len(loop.runs) > 0 {
-			t.withdraw(ctx, loop.runs, cfg)
+		if !settled && l.cfg.cancelOnDone && len(l.runs) > 0 {
+			l.withdraw(ctx, l.runs, l.cfg)
 		}
 	}()
-	err = loop.rounds(ctx, &p)
+	err = loop()
 	settled = err == nil || errors.Is(err, errUndecided)
-	return loop.whole, err
+	return l.whole, err
 }
 
 // errUndecided is ErrPendingApproval that the caller is to deal with.
 var errUndecided = fmt.Errorf("%w", ErrPendingApproval)
 
-func (l *toolLoop) rounds(ctx context.Context, params *AgentMessageCreateParams) error {
-	subject, most := l.subject("run_tools"), l.run.MaxRounds
+func (l *toolLoop) rounds(ctx context.Context) error {
+	most := l.run.MaxRounds
 	if most <= 0 {
 		most = defaultRounds
 	}
 	for round := 0; ; round++ {
-		turn, err := l.round(ctx, params)
+		turn, err := l.round(ctx)
 		if err != nil && round > 0 {
-			err = fail(subject, "round %d: %w (calls of the agent may wait: see Pending)", round+1, later(err))
+			err = fail(l.subject, "round %d: %w (calls of the agent may wait: see Pending)", round+1, later(err))
 		}
 		if err != nil {
 			return err
@@ -244,18 +295,42 @@ func (l *toolLoop) rounds(ctx context.Context, params *AgentMessageCreateParams)
 		calls := turn.PendingCalls()
 		switch {
 		case len(calls) == 0 && turn.StopReason == StopReasonRequiresApproval:
-			return fail(subject, "%w, for calls that IncludeReturnMessageTypes hides", errUndecided)
+			return fail(l.subject, "%w, for calls that IncludeReturnMessageTypes hides", errUndecided)
 		case len(calls) == 0:
 			return nil
 		case round == most:
-			return fail(subject, "%w: %d rounds", ErrTooManyRounds, most)
+			return fail(l.subject, "%w: %d rounds", ErrTooManyRounds, most)
 		}
 		answers, err := l.answer(ctx, calls)
 		if err != nil {
-			return fail(subject, "%w", err)
+			return fail(l.subject, "%w", err)
 		}
-		params.Messages, params.Input = []MessageInput{&ApprovalCreate{Approvals: answers}}, Content{}
+		l.params.Messages, l.params.Input = []MessageInput{&ApprovalCreate{Approvals: answers}}, Content{}
 	}
+}
+
+// complete adds to the answers of the caller those to the other calls that wait: our tools run, and Approve decides.
+func (l *toolLoop) complete(ctx context.Context, calls []ToolCall, answers []Approval) ([]Approval, error) {
+	answered := make(map[ToolCallID]bool, len(answers))
+	for _, a := range answers {
+		answered[answerTo(a)] = true
+	}
+	open := slices.DeleteFunc(slices.Clone(calls), func(c ToolCall) bool {
+		return answered[c.ToolCallID] || l.tools[c.Name] == nil && l.run.Approve == nil
+	})
+	// No tool runs if the answers do not fit.
+	all := slices.Clone(answers)
+	for _, c := range open {
+		all = append(all, &ToolReturn{ToolCallID: c.ToolCallID})
+	}
+	if err := CheckApprovals(calls, all); err != nil {
+		return nil, err
+	}
+	rest, err := l.answer(ctx, open)
+	if err != nil {
+		return nil, fail(l.subject, "%w", err)
+	}
+	return append(slices.Clone(answers), rest...), nil
 }
 
 // answer decides on the calls of others, and then runs our tools side by side.
@@ -290,17 +365,25 @@ func (l *toolLoop) answer(ctx context.Context, calls []ToolCall) ([]Approval, er
 	return answers, nil
 }
 
-// round sends messages and adds what comes to the whole. It is a stream if somebody looks on, or if it is to be cancelled:
-// only a stream tells its run in time.
-func (l *toolLoop) round(ctx context.Context, params *AgentMessageCreateParams) (*Turn, error) {
+// round sends the next messages and adds what comes to the whole. It is a stream if somebody looks on, or if it is to be
+// cancelled: only a stream tells its run in time, and when a cancelled run has ended.
+func (l *toolLoop) round(ctx context.Context) (*Turn, error) {
 	if l.run.OnMessage == nil && !l.cfg.cancelOnDone {
-		turn, err := l.create(ctx, params, []RequestOption{l.cfg})
+		r, err := l.turn("create", &l.params, false)
+		if err != nil {
+			return nil, err
+		}
+		turn, err := l.createUnder(ctx, l.lock, r, l.cfg)
 		if turn != nil {
 			l.whole.add(turn)
 		}
 		return turn, err
 	}
-	stream, err := l.stream(ctx, params, []RequestOption{l.cfg})
+	r, err := l.turn("stream", &l.params, true)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := l.streamUnder(ctx, l.lock, r, l.params.Background, l.cfg, turnEndTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,13 @@ func (s *ConversationMessageService) ListAll(ctx context.Context, id Conversatio
 	types := p.IncludeReturnMessageTypes
 	p.IncludeReturnMessageTypes = nil
 	return ofTypes(types, history("conversations.messages.list_all", &p, (*ConversationMessageListParams).cursors, oldestFirst(id),
-		func(p *ConversationMessageListParams) ([]Message, error) { return s.List(ctx, id, p, opts...) }))
+		func(p *ConversationMessageListParams) ([]Message, error) {
+			rows, err := s.List(ctx, id, p, opts...)
+			if p.Order == OrderDesc && !ascending(rows, oldestFirst(id)) {
+				turnParts(rows)
+			}
+			return rows, err
+		}))
 }
 
 func (p *ConversationMessageListParams) cursors() (order *Order, after, before *MessageID) {
@@ -86,7 +92,7 @@ func (s *ConversationMessageService) Compact(ctx context.Context, id Conversatio
 		return nil, err
 	}
 	r := request{op: Operation{"conversations.messages.compact", http.MethodPost, "/v1/conversations/{conversation_id}/compact"}, ids: []any{id}, body: &p, turn: true}
-	return locked[*CompactionResponse](ctx, s.core, thread{inConversation: true, conversation: id, agent: p.AgentID}.key(), r, opts)
+	return thread{core: s.core, inConversation: true, conversation: id, agent: p.AgentID}.compact(ctx, r, opts)
 }
 
 // ConversationMessageCreateParams are what to send in a conversation, and how to answer.

@@ -28,10 +28,10 @@ import (
 // helpers are the methods of ours that are no operation of the API.
 var helpers = []string{
 	"agents.list_all", "agents.update_all", "agents.usage", "agents.count", "agents.exists", "agents.ensure", "agents.find", "agents.add_tags", "agents.remove_tags", "agents.set_secrets", "agents.unset_secrets", "agents.delete_with_blocks", "agents.tools.attach_by_name",
-	"agents.messages.list_all", "agents.messages.latest", "agents.messages.pending", "agents.messages.respond", "agents.messages.respond_stream", "agents.messages.deny_all", "agents.messages.run_tools",
+	"agents.messages.list_all", "agents.messages.latest", "agents.messages.pending", "agents.messages.respond", "agents.messages.respond_stream", "agents.messages.deny_all", "agents.messages.run_tools", "agents.messages.respond_tools",
 	"blocks.list_all", "blocks.agents.list_all", "tags.list_all", "messages.list_all",
 	"conversations.list_all", "conversations.messages.list_all", "conversations.messages.latest",
-	"conversations.messages.pending", "conversations.messages.respond", "conversations.messages.respond_stream", "conversations.messages.deny_all", "conversations.messages.run_tools",
+	"conversations.messages.pending", "conversations.messages.respond", "conversations.messages.respond_stream", "conversations.messages.deny_all", "conversations.messages.run_tools", "conversations.messages.respond_tools",
 	"access_tokens.list_all", "environments.list_all", "jobs.list_all", "providers.list_all", "tools.list_all", "tools.ensure", "tools.find",
 	"agents.export_file_to", "agents.blocks.list_all", "agents.tools.list_all", "agents.folders.list_all", "agents.files.list_all",
 	"agents.passages.list_all", "agents.schedule.list_all", "archives.list_all", "folders.list_all", "folders.find", "folders.ensure", "folders.files.list_all", "folders.files.wait", "folders.agents.list_all", "folders.passages.list_all",

@@ -276,7 +276,8 @@ func later(err error) error {
 //   - 404 for ErrNotFound
 //   - 413 and 415 for an upload that is too large, or of a type that Letta does not take
 //   - 409 for what is not possible now: ErrBusy, ErrPendingApproval, ErrNothingPending and their kind
-//   - 499 for a context that was cancelled, as by a browser that left
+//   - 499 for a context that was cancelled, as by a browser that left; nobody reads that answer, and http.StatusText has no
+//     text for it, so that a handler writes the status alone, or only logs it
 //   - 503 for what may be tried later: ErrRateLimited, ErrQuota, ErrNotSent
 //   - 504 for a timeout
 //   - 502 for any other failure of Letta, or on the way to it

@@ -240,6 +240,87 @@ func ExampleAgentMessageService_Respond() {
 	// Output: 1 end_turn <nil>
 }
 
+func ExampleAgentMessageService_RespondTools() {
+	client, agent, turn, stop := newCarefulAgent()
+	defer stop()
+	ctx := context.Background()
+	tool, err := letta.NewTool("weather", "Tells the weather of a city.", weather)
+	if err != nil {
+		log.Fatal(err)
+	}
+	callID := turn.PendingCalls()[0].ToolCallID // in the page that asked
+
+	// In the request of the person who decides: the agent may call your tools again.
+	turn, err = client.Agents.Messages.RespondTools(ctx, agent.ID, []letta.Approval{
+		&letta.ApprovalReturn{ToolCallID: callID, Approve: true},
+	}, nil, &letta.ToolRun{Tools: []*letta.FuncTool{tool}})
+
+	fmt.Println(turn.StopReason, err)
+	// Output: end_turn <nil>
+}
+
+// A browser that reconnects in the middle of an answer: the turn does not depend on the request that began it.
+func ExampleRunMessageService_Stream_reconnect() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+
+	// POST /chat begins the turn, and tells the browser its run.
+	begin := func(r *http.Request, text string) (letta.RunID, error) {
+		stream, err := client.Agents.Messages.Stream(r.Context(), agent.ID, &letta.AgentMessageCreateParams{
+			Messages:     []letta.MessageInput{letta.UserText(text)},
+			StreamTokens: true, Background: true,
+		}, letta.WithTurnLock(), letta.WithPings()) // without WithCancelOnDone: the turn goes on without a reader
+		if err != nil {
+			return "", err
+		}
+		defer stream.Close()
+		for _, err := range stream.Messages() { // the first event names the run
+			if err != nil || stream.RunID() != "" {
+				return stream.RunID(), err
+			}
+		}
+		return stream.RunID(), nil
+	}
+
+	// GET /answers/{run}?after=n shows what came after an event, now or as it comes.
+	follow := func(w http.ResponseWriter, r *http.Request, runID letta.RunID, after int) error {
+		run, err := client.Runs.Retrieve(r.Context(), runID) // the id comes from the browser
+		if err != nil {
+			return err
+		}
+		if run.AgentID != agent.ID { // the agent of the user who is signed in
+			return letta.ErrNotFound
+		}
+		stream, err := client.Runs.Messages.Stream(r.Context(), runID, &letta.RunMessageStreamParams{StartingAfter: after})
+		if err != nil {
+			return err
+		}
+		defer stream.Close()
+		for message, err := range stream.Messages() {
+			if err != nil {
+				return err
+			}
+			if message, ok := message.(*letta.AssistantMessage); ok {
+				// Server-sent events: a browser that reconnects sends the last id again.
+				fmt.Fprintf(w, "id: %d\ndata: %q\n\n", stream.LastSeq(), message.Content.String())
+			}
+		}
+		return nil
+	}
+
+	runID, err := begin(httptest.NewRequest(http.MethodPost, "/chat", nil), "hello")
+	if err != nil {
+		log.Fatal(err)
+	}
+	first, again := httptest.NewRecorder(), httptest.NewRecorder()
+	if err := follow(first, httptest.NewRequest(http.MethodGet, "/answers", nil), runID, 0); err != nil {
+		log.Fatal(err)
+	}
+	err = follow(again, httptest.NewRequest(http.MethodGet, "/answers", nil), runID, 2)
+	fmt.Println(strings.Count(first.Body.String(), "data:"), strings.Count(again.Body.String(), "data:"), err)
+	// Output: 3 2 <nil>
+}
+
 func ExampleAgentMessageService_Pending() {
 	client, agent, _, stop := newCarefulAgent()
 	defer stop()

@@ -2,6 +2,9 @@ package letta
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -330,4 +333,51 @@ func BenchmarkDecodeAgents(b *testing.B) {
 		b.ReportMetric(median(times[0])/median(times[i+1]), "vs_"+r.name)
 	}
 	b.ReportMetric(median(times[0])/1e6, "ours_ms/op")
+}
+
+// TestResultsKeepNothingOfABody: the memory of an answer is used for the next one.
+func TestResultsKeepNothingOfABody(t *testing.T) {
+	t.Parallel()
+	body := ""
+	c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+	read := func(out any) any { require.NoError(t, c.Do(t.Context(), "GET", "/v1/x", nil, out)); return out }
+	overwrite := func() {
+		body = `{"id":"` + strings.Repeat("x", 500) + `"}`
+		for range 10 {
+			_, err := c.Agents.Retrieve(t.Context(), "agent-1", nil)
+			require.NoError(t, err)
+		}
+	}
+	const answer = `{"id":"agent-1","name":"a name","model_settings":{"provider_type":"new","deep":[1,2]},"metadata":{"a":["b"]},"tool_rules":[{"type":"new"}],` +
+		`"tools":[{"id":"t","json_schema":{"a":[true]},"tags":["c"]}],"response_format":{"type":"text","extra":{"d":"e"}}}`
+	for _, call := range []func() any{
+		func() any {
+			v, err := c.Agents.Retrieve(t.Context(), "agent-1", nil)
+			require.NoError(t, err)
+			return v
+		},
+		func() any { return read(new(json.RawMessage)) },
+		func() any { return read(new([]byte)) },
+		func() any { return read(new(any)) },
+		func() any { body = "plain"; return read(new(string)) },
+		func() any { body = `"quoted"`; return read(new(string)) },
+		func() any { err := c.Do(t.Context(), "GET", "/v1/x", nil, new(int)); require.Error(t, err); return err },
+		func() any {
+			body = `{"id":"agent-1","tags":["a",{"wrong":"type"}]}`
+			_, err := c.Agents.Retrieve(t.Context(), "agent-1", nil)
+			require.Error(t, err)
+			return []any{err.Error(), err}
+		},
+	} {
+		body = answer
+		got := call()
+		before := fmt.Sprintf("%#v %v", reflect.Indirect(reflect.ValueOf(got)), got)
+		data, err := json.Marshal(got)
+		require.NoError(t, err)
+		overwrite()
+		after, err := json.Marshal(got)
+		require.NoError(t, err)
+		assert.Equal(t, string(data), string(after))
+		assert.Equal(t, before, fmt.Sprintf("%#v %v", reflect.Indirect(reflect.ValueOf(got)), got))
+	}
 }

@@ -192,7 +192,8 @@ func WithBaseURL(address string) ClientOption {
 }
 
 // WithHTTPClient uses a client's transport, timeout and cookies. The client is copied, not changed; redirects
-// are never followed.
+// are never followed. A key is not sent over plain http through the proxy of an [http.Transport]; what a RoundTripper of another
+// type does cannot be seen: see WithInsecureHTTP.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return clientOption(func(c *clientSettings) error {
 		if client == nil {
@@ -224,7 +225,9 @@ func WithUserAgent(name string) ClientOption {
 	})
 }
 
-// WithInsecureHTTP allows a key to be sent over plain http to another machine.
+// WithInsecureHTTP allows a key to be sent over plain http to another machine, or through a proxy. Without it such a call fails
+// before anything is sent, with one gap: of a RoundTripper that wraps an http.Transport, the proxy is not seen. The proxy of
+// [http.ProxyFromEnvironment] is never used for this machine, so that is about a Proxy function of your own.
 func WithInsecureHTTP() ClientOption {
 	return clientOption(func(c *clientSettings) error {
 		c.insecureHTTP = true
@@ -462,18 +465,17 @@ func WithDeleteOwnDuplicate() RequestOption {
 }
 
 // WithTurnLock makes turns of one agent, or of one conversation, wait for each other in this client, within their context.
-// A stream holds the lock until it is read to its end or closed. A turn that is left early goes on at the server without
-// the lock; with WithCancelOnDone it is cancelled, and the lock is held until the server has obeyed. Turns of different
-// agents never wait.
+// The lock is held until the turn has ended at the server, which would otherwise lose the next one from the agent's context:
+// also of a stream that was left, or whose connection was lost, and whose turn goes on. For such a turn it is held for a
+// minute at most, or until Client.Close. Turns of different agents never wait.
 func WithTurnLock() RequestOption {
 	return requestOption(func(c *settings) error { c.turnLock, c.turnOption = true, "WithTurnLock"; return nil })
 }
 
 // WithCancelOnDone cancels the run at the server when its stream ends before the turn does: the context ended, the loop was
 // left, Close was called, or the connection was lost for good. A run cannot be cancelled before the server has named it, so
-// that is waited for. The loop gets its error first. Leaving the loop, or Close, then waits until the server has obeyed, 5 s
-// at most. A lock of WithTurnLock is held until then, a minute at most. RunTools also withdraws the calls that wait. Without
-// this option the turn goes on.
+// that is waited for. The loop gets its error first. Leaving the loop, or Close, then waits until the server has obeyed, 5 s at most. RunTools waits until it
+// has obeyed and the calls that wait are withdrawn, a minute at most. Without this option the turn goes on.
 func WithCancelOnDone() RequestOption {
 	return streamOption("WithCancelOnDone", func(c *settings) error { c.cancelOnDone = true; return nil })
 }

@@ -271,8 +271,19 @@ func latest(operation string, n int, oldestFirst bool, page func() ([]Message, e
 	rows, err := page()
 	if !ascending(rows, oldestFirst) {
 		slices.Reverse(rows)
+		turnParts(rows)
 	}
 	return rows, err
+}
+
+// turnParts turns the order of rows that are stored as one message, and have one id. Letta 0.16.8 sends a page of a conversation
+// newest first, but the parts of each message oldest first.
+func turnParts(rows []Message) {
+	for i, j := 0, 0; i < len(rows); i = j {
+		for j = i + 1; j < len(rows) && sameMessage(rows[i], rows[j]); j++ {
+		}
+		slices.Reverse(rows[i:j])
+	}
 }
 
 func copyOf[T any](p *T) T {

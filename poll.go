@@ -29,3 +29,9 @@ func poll[T any](ctx context.Context, subject string, ask func() (T, error), sta
 		}
 	}
 }
+
+// waitUntil asks until the answer is yes, or the context ends.
+func waitUntil(ctx context.Context, over func() bool) {
+	for wait := minPoll; sleep(ctx, wait) == nil && !over(); wait = min(2*wait, maxPoll) {
+	}
+}

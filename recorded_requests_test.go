@@ -138,8 +138,8 @@ func unknownValues(v reflect.Value, constants map[string][]string) (unknown []st
 			}
 			return []string{fmt.Sprintf("%s %v", v.Type().Name(), v.Field(0))}
 		}
-		for i := range v.NumField() {
-			unknown = append(unknown, unknownValues(v.Field(i), constants)...)
+		for _, field := range v.Fields() {
+			unknown = append(unknown, unknownValues(field, constants)...)
 		}
 	case reflect.String:
 		if known := constants[v.Type().Name()]; known != nil && !strings.HasSuffix(v.Type().Name(), "ID") && v.String() != "" && !slices.Contains(known, v.String()) {

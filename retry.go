@@ -108,6 +108,7 @@ func (c *call) run(ctx context.Context) (err error) {
 	if c.stream && c.streaming() {
 		return nil
 	}
+	defer c.attempt.Release()
 	return c.decode(c.out)
 }
 
@@ -124,6 +125,9 @@ func (c *call) loop(ctx context.Context) error {
 		return err
 	}
 	request.Header = c.header
+	if c.upload != nil {
+		request.ContentLength = c.upload.size
+	}
 	hc := *c.core.http
 	if c.stream || c.download || c.upload != nil {
 		hc.Timeout = 0 // it would cut the stream

@@ -49,7 +49,7 @@ func (t thread) attach(ctx context.Context, r request, params *RunMessageStreamP
 	if err != nil {
 		return nil, err
 	}
-	reader := t.reader(r, cfg, nil)
+	reader := t.reader(r, cfg)
 	reader.resumable, reader.attached = true, true
 	reader.sequence = sequence{last: p.StartingAfter, begin: p.StartingAfter}
 	reader.seq.Store(int64(p.StartingAfter))

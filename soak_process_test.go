@@ -119,6 +119,12 @@ func (s *soaking) act(random *rand.Rand) {
 	}
 	user.life.RLock()
 	defer user.life.RUnlock()
+	user.mu.Lock()
+	gone := own && user.agent != agent
+	user.mu.Unlock()
+	if gone { // deleted since
+		return
+	}
 	kind := random.IntN(12)
 	switch {
 	case kind < 2:

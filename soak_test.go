@@ -280,8 +280,10 @@ func checkSoakedTurns(t *testing.T, client *letta.Client, turns []*soakTurn, rep
 			assert.Equal(t, 1, answered[turn.Name], "%s succeeded, so its answer is stored once", turn.Name)
 		case outcome == "never":
 			assert.Zero(t, n, "%s was not sent, so it is not stored", turn.Name)
+		case n > 0 && answered[turn.Name] > 0:
+			outcome += ", stored with an answer"
 		case n > 0:
-			outcome += ", stored"
+			outcome += ", stored without an answer"
 		}
 		outcomes[outcome]++
 	}

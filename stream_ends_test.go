@@ -336,24 +336,6 @@ func TestStreamErrorKinds(t *testing.T) {
 
 // --- RunTools ------------------------------------------------------------------------------------------------
 
-func TestRunToolsCannotConnectLater(t *testing.T) {
-	t.Parallel()
-	n := 0
-	hc := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		if n++; n == 1 {
-			return answer(r, 200, callsJSON("call_1 add {}"))
-		}
-		return nil, errors.New("no route")
-	})}
-	client, err := letta.NewClient(letta.WithBaseURL("http://localhost:8283"), letta.WithHTTPClient(hc), letta.WithMaxRetries(0))
-	require.NoError(t, err)
-	add := tool(t, "add", func(context.Context, struct{}) (string, error) { return "3", nil })
-	_, err = client.Agents.Messages.RunTools(t.Context(), streamAgent, helloParams(), &letta.ToolRun{Tools: []*letta.FuncTool{add}})
-	require.Error(t, err)
-	require.NotErrorIs(t, err, letta.ErrNotSent)
-	require.ErrorContains(t, err, "Pending")
-}
-
 func TestToolWithInvalidText(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]func(context.Context, struct{}) (string, error){

@@ -952,8 +952,12 @@ func TestNoStream(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, tt.handler)
+			timeout := 10 * time.Second
+			if tt.name == "silence" {
+				timeout = 300 * time.Millisecond
+			}
 			var response letta.Response
-			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams(), letta.WithTimeout(300*time.Millisecond), letta.WithResponse(&response))
+			stream, err := s.client(t).Agents.Messages.Stream(streamContext(t), streamAgent, helloParams(), letta.WithTimeout(timeout), letta.WithResponse(&response))
 			require.Nil(t, stream)
 			tt.check(t, err)
 			var streamErr *letta.StreamError
@@ -999,7 +1003,7 @@ func TestStreamOutlivesTimeouts(t *testing.T) {
 	frames := append(slices.Repeat([]string{textFrame}, 12), stopFrame, doneFrame)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	client := serve(t, dripStream(50*time.Millisecond, frames...)).client(t, letta.WithHTTPClient(&http.Client{Transport: transport, Timeout: 300 * time.Millisecond}), letta.WithTimeout(300*time.Millisecond))
+	client := serve(t, dripStream(250*time.Millisecond, frames...)).client(t, letta.WithHTTPClient(&http.Client{Transport: transport, Timeout: 2 * time.Second}), letta.WithTimeout(2*time.Second))
 	stream, err := client.Agents.Messages.Stream(streamContext(t), streamAgent, helloParams())
 	require.NoError(t, err)
 	turn, err := stream.Collect()

@@ -10,8 +10,10 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/textproto"
+	"os"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -121,6 +123,7 @@ func (w *watchedWriter) Write(p []byte) (n int, err error) {
 type upload struct {
 	body          io.Reader
 	source        io.Reader // the caller's, in body
+	size          int64     // 0 if it is not known
 	before, after func()    // around the sending
 
 	mu      sync.Mutex
@@ -234,7 +237,33 @@ func (f file) form(fields map[string]string) (*rawBody, error) {
 	if f.progress != nil {
 		body = &progressReader{body, f.progress, 0}
 	}
-	return &rawBody{contentType: w.FormDataContentType(), reader: io.MultiReader(bytes.NewReader(head), body, &buffer), source: f.reader}, nil
+	size := sizeOf(f.reader)
+	if size > 0 {
+		size += int64(len(head) + buffer.Len())
+	}
+	return &rawBody{contentType: w.FormDataContentType(), reader: io.MultiReader(bytes.NewReader(head), body, &buffer), source: f.reader, size: size}, nil
+}
+
+// sizeOf is how much is left in a reader that can tell, for the Content-Length. It is 0 for one that cannot: that is sent in
+// chunks, which some proxies refuse.
+func sizeOf(r io.Reader) int64 {
+	switch r := r.(type) {
+	case *bytes.Reader:
+		return int64(r.Len())
+	case *bytes.Buffer:
+		return int64(r.Len())
+	case *strings.Reader:
+		return int64(r.Len())
+	case *os.File:
+		info, err := r.Stat()
+		if err != nil || !info.Mode().IsRegular() {
+			return 0
+		}
+		if at, err := r.Seek(0, io.SeekCurrent); err == nil {
+			return max(0, info.Size()-at)
+		}
+	}
+	return 0
 }
 
 // progressReader tells how much of it has been read.

@@ -55,7 +55,11 @@ func TestUpload(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 				assert.Equal(t, test.query, r.URL.RawQuery)
-				assert.Equal(t, []string{"chunked"}, r.TransferEncoding)
+				if name == "an open file" {
+					assert.Greater(t, r.ContentLength, int64(len(content)), "its size is known")
+				} else {
+					assert.Equal(t, []string{"chunked"}, r.TransferEncoding)
+				}
 				reader, err := r.MultipartReader()
 				if !assert.NoError(t, err) {
 					return
@@ -99,6 +103,55 @@ func TestUpload(t *testing.T) {
 		assert.ErrorIs(t, err, ErrInvalidArgument)
 	}
 	assert.Zero(t, requests.Load())
+}
+
+// TestUploadSize: the server learns the size of what can tell it, from where the reader stands.
+func TestUploadSize(t *testing.T) {
+	t.Parallel()
+	opened, err := os.Create(filepath.Join(t.TempDir(), "x"))
+	require.NoError(t, err)
+	defer opened.Close()
+	_, err = opened.WriteString("0123456789")
+	require.NoError(t, err)
+	_, err = opened.Seek(4, io.SeekStart)
+	require.NoError(t, err)
+	half := strings.NewReader("0123456789")
+	_, _ = half.ReadByte()
+	pipe, w := io.Pipe()
+	go func() {
+		_, _ = w.Write([]byte("piped"))
+		_ = w.Close()
+	}()
+	for _, test := range []struct {
+		body io.Reader
+		size int64
+		want string
+	}{
+		{opened, 6, "456789"},
+		{opened, -1, ""}, // at its end
+		{half, 9, "123456789"},
+		{bytes.NewReader([]byte("x")), 1, "x"},
+		{bytes.NewBufferString("xy"), 2, "xy"},
+		{strings.NewReader(""), -1, ""},
+		{pipe, -1, "piped"},
+		{onlyReader{strings.NewReader("x")}, -1, "x"},
+	} {
+		c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, test.size, r.ContentLength, "%T", test.body)
+			data, _ := io.ReadAll(r.Body)
+			_, _ = w.Write(data)
+		})
+		var got []byte
+		require.NoError(t, c.Do(t.Context(), "PUT", "/v1/x", test.body, &got))
+		assert.Equal(t, test.want, string(got))
+	}
+	shrunk, err := os.Create(filepath.Join(t.TempDir(), "y"))
+	require.NoError(t, err)
+	defer shrunk.Close()
+	require.NoError(t, shrunk.Truncate(1<<20))
+	c := clientOf(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	_, err = c.Folders.Files.Upload(t.Context(), "source-1", &FolderFileUploadParams{File: shrunk, Progress: func(int64) { _ = shrunk.Truncate(0) }})
+	assert.Error(t, err, "it became shorter while it was sent")
 }
 
 // TestUploadIsSentOnce: whatever the method and the answer, a reader that was touched is not sent again.
@@ -293,6 +346,10 @@ func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 // TestTransfersInConstantMemory: what is allocated does not grow with what is transferred.
 func TestTransfersInConstantMemory(t *testing.T) {
 	const size, most = 64 << 20, 4 << 20
+	large, err := os.Create(filepath.Join(t.TempDir(), "large"))
+	require.NoError(t, err)
+	defer large.Close()
+	require.NoError(t, large.Truncate(size))
 	received := make(chan int64, 1)
 	c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
@@ -315,8 +372,14 @@ func TestTransfersInConstantMemory(t *testing.T) {
 		require.NoError(t, err)
 		assert.Greater(t, <-received, int64(size))
 	})
+	upFile := allocated(func() {
+		_, err := c.Folders.Files.Upload(t.Context(), "source-1", &FolderFileUploadParams{File: large})
+		require.NoError(t, err)
+		assert.Greater(t, <-received, int64(size))
+	})
 	down := allocated(func() { require.NoError(t, c.Agents.ExportFileTo(t.Context(), "agent-1", io.Discard, nil)) })
-	t.Logf("allocated for %d MiB: %d KiB up, %d KiB down", size>>20, up>>10, down>>10)
+	t.Logf("allocated for %d MiB: %d KiB up, %d KiB from a file, %d KiB down", size>>20, up>>10, upFile>>10, down>>10)
 	assert.Less(t, up, uint64(most))
+	assert.Less(t, upFile, uint64(most))
 	assert.Less(t, down, uint64(most))
 }

@@ -67,18 +67,25 @@ func (t *Turn) ToolCalls() []ToolCall {
 // PendingCalls are the calls that wait for an approval or for the return of a client tool; all of them have to be
 // answered in one request.
 func (t *Turn) PendingCalls() []ToolCall {
-	var calls []ToolCall
+	var asked []ToolCall
+	waits := map[ToolCallID]bool{} // false once it has returned
 	for _, m := range t.Messages {
 		switch m := m.(type) {
 		case *ApprovalRequestMessage:
-			calls = callsOf(append(calls, m.Calls()...), nil)
+			for _, c := range m.Calls() {
+				if !waits[c.ToolCallID] {
+					waits[c.ToolCallID] = true
+					asked = append(asked, c)
+				}
+			}
 		case *ToolReturnMessage:
-			calls = slices.DeleteFunc(calls, func(c ToolCall) bool {
-				return c.ToolCallID == m.ToolCallID || slices.ContainsFunc(m.ToolReturns, func(r ToolReturn) bool { return r.ToolCallID == c.ToolCallID })
-			})
+			waits[m.ToolCallID] = false
+			for _, r := range m.ToolReturns {
+				waits[r.ToolCallID] = false
+			}
 		}
 	}
-	return calls
+	return slices.DeleteFunc(callsOf(asked, nil), func(c ToolCall) bool { return !waits[c.ToolCallID] })
 }
 
 // callsOf are the calls of a message, each once.

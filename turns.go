@@ -3,10 +3,14 @@ package letta
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // thread is where turns are sent: to an agent, or into one of its conversations. Both have the same methods, which are
@@ -69,12 +73,68 @@ func (t thread) create(ctx context.Context, params *AgentMessageCreateParams, op
 	if err != nil {
 		return nil, err
 	}
-	return locked[*Turn](ctx, t.core, t.key(), r, opts)
+	return locked(ctx, t.core, t.key(), r, opts, func(ctx context.Context, lock *turnLock, cfg *settings) (*Turn, error) {
+		return t.createUnder(ctx, lock, r, cfg)
+	})
 }
 
-// locked sends a request that is part of an agent's turns, under a lock if WithTurnLock asks for that. The timeout is for
-// both.
-func locked[T any](ctx context.Context, c *core, key string, r request, opts []RequestOption) (out T, err error) {
+// createUnder is create under a lock, nil if there is none.
+func (t thread) createUnder(ctx context.Context, lock *turnLock, r request, cfg *settings) (*Turn, error) {
+	life := t.core.life.now()
+	turn, err := do[*Turn](ctx, t.core, r, []RequestOption{cfg})
+	t.seeOff(ctx, life, lock, r, cfg, err)
+	return turn, err
+}
+
+// seeOff holds the lock of a turn whose answer was lost, and which may go on at the server, until no turn of the thread does.
+func (t thread) seeOff(ctx, life context.Context, lock *turnLock, r request, cfg *settings, err error) {
+	if lock == nil || !answerLost(err) {
+		return
+	}
+	release, cfg := lock.hold(), cfg.followUp()
+	cfg.maxRetries = 0
+	ctx, stop := after(ctx, life, turnEndTimeout)
+	go func() {
+		defer release()
+		defer stop()
+		t.core.guarded(ctx, r.op.Name, func() { waitUntil(ctx, func() bool { return t.idle(ctx, cfg) }) })
+	}()
+}
+
+// answerLost reports whether a turn that failed may go on at the server.
+func answerLost(err error) bool {
+	var answer *APIError
+	switch {
+	case err == nil, errors.Is(err, ErrNotSent), errors.Is(err, ErrInvalidArgument):
+		return false
+	case errors.As(err, &answer): // of a proxy that waited no longer, or lost its own connection
+		return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusGatewayTimeout
+	}
+	return true
+}
+
+// idle reports whether no turn of the thread goes on, as far as that can be seen: Letta 0.16.8 leaves the run of a turn in a
+// conversation that is not a stream in the state created for ever.
+func (t thread) idle(ctx context.Context, cfg *settings) bool {
+	params := &RunListParams{AgentID: t.agent, Active: true}
+	if !t.ofAgent() {
+		params = &RunListParams{ConversationID: t.conversation, Active: true}
+	}
+	runs := RunService{core: t.core}
+	for run, err := range runs.ListAll(ctx, params, cfg) {
+		switch {
+		case err != nil:
+			return errors.Is(err, ErrNotFound)
+		case t.ofAgent() && run.ConversationID == "", !t.ofAgent() && run.Status != RunStatusCreated:
+			return false
+		}
+	}
+	return true
+}
+
+// locked does something that is part of an agent's turns, under a lock if WithTurnLock asks for that, and nil otherwise. The
+// timeout is for both.
+func locked[T any](ctx context.Context, c *core, key string, r request, opts []RequestOption, f func(context.Context, *turnLock, *settings) (T, error)) (out T, err error) {
 	cfg, err := c.resolve(r, nil, opts)
 	if err != nil {
 		return out, err
@@ -82,27 +142,55 @@ func locked[T any](ctx context.Context, c *core, key string, r request, opts []R
 	ctx, cancel := cfg.bound(ctx, r)
 	defer cancel()
 	cfg.timeout, cfg.timeoutSet = 0, true
-	unlock, err := c.lockTurn(ctx, cfg.turnLock, key, about(r.op.Name, r.ids...))
+	lock, release, err := c.lockTurn(ctx, cfg.turnLock, key, about(r.op.Name, r.ids...))
 	if err != nil {
 		return out, err
 	}
-	defer unlock()
-	return do[T](ctx, c, r, []RequestOption{cfg})
+	defer release()
+	return f(ctx, lock, cfg)
 }
 
-// lockTurn waits for the lock of a thread, if it is wanted. unlock may be called several times.
-func (c *core) lockTurn(ctx context.Context, wanted bool, key, subject string) (unlock func(), err error) {
+// compact sends a request for a compaction, which is no turn but must not meet one.
+func (t thread) compact(ctx context.Context, r request, opts []RequestOption) (*CompactionResponse, error) {
+	return locked(ctx, t.core, t.key(), r, opts, func(ctx context.Context, _ *turnLock, cfg *settings) (*CompactionResponse, error) {
+		return do[*CompactionResponse](ctx, t.core, r, []RequestOption{cfg})
+	})
+}
+
+// turnLock is the lock of a thread for one turn. Several may hold it, and the last to release it lets the next turn in: the
+// call that sent the turn, and whoever waits for the server to end it when the call has returned.
+type turnLock struct {
+	unlock  func()
+	holders atomic.Int32
+}
+
+// hold takes a share; nil of no lock. release may be called several times.
+func (l *turnLock) hold() (release func()) {
+	if l == nil {
+		return nil
+	}
+	l.holders.Add(1)
+	return sync.OnceFunc(func() {
+		if l.holders.Add(-1) == 0 {
+			l.unlock()
+		}
+	})
+}
+
+// lockTurn waits for the lock of a thread, if it is wanted; if not, the lock is nil. The caller has a share of it.
+func (c *core) lockTurn(ctx context.Context, wanted bool, key, subject string) (lock *turnLock, release func(), err error) {
 	switch {
 	case ctx == nil:
-		return nil, invalid(subject, "the context is nil")
+		return nil, nil, invalid(subject, "the context is nil")
 	case !wanted:
-		return func() {}, nil
+		return nil, func() {}, nil
 	}
-	unlock, err = c.turns.Lock(ctx, key)
+	unlock, err := c.turns.Lock(ctx, key)
 	if err != nil {
-		return nil, notSent(subject, fmt.Errorf("waiting for another turn of %s: %w", oneLine(key), contextError(ctx)))
+		return nil, nil, notSent(subject, fmt.Errorf("waiting for another turn of %s: %w", oneLine(key), contextError(ctx)))
 	}
-	return unlock, nil
+	lock = &turnLock{unlock: unlock}
+	return lock, lock.hold(), nil
 }
 
 // stream sends a turn and returns its stream, which holds the lock of the thread to its end if WithTurnLock asks for that.
@@ -115,26 +203,29 @@ func (t thread) stream(ctx context.Context, params *AgentMessageCreateParams, op
 	if err != nil {
 		return nil, err
 	}
-	if !cfg.turnLock {
-		return t.streamUnder(ctx, nil, r, params.Background, cfg)
-	}
-	unlock, err := t.core.lockTurn(ctx, true, t.key(), about(r.op.Name, r.ids...))
+	lock, release, err := t.core.lockTurn(ctx, cfg.turnLock, t.key(), about(r.op.Name, r.ids...))
 	if err != nil {
 		return nil, err
 	}
-	return t.streamUnder(ctx, unlock, r, params.Background, cfg)
+	defer release()
+	return t.streamUnder(ctx, lock, r, params.Background, cfg, settleTimeout)
 }
 
-// streamUnder is stream under a lock, which is released at the end of the stream; nil if there is none.
-func (t thread) streamUnder(ctx context.Context, unlock func(), r request, background bool, cfg *settings) (*MessageStream, error) {
-	reader := t.reader(r, cfg, unlock)
-	reader.resumable = background
-	return reader.open(ctx, r)
+// streamUnder is stream under a lock, of which the stream has a share to its end; nil if there is none. Whoever leaves the
+// stream waits for a cancelled turn to end, as long as patience lasts.
+func (t thread) streamUnder(ctx context.Context, lock *turnLock, r request, background bool, cfg *settings, patience time.Duration) (*MessageStream, error) {
+	reader := t.reader(r, cfg)
+	reader.resumable, reader.unlock, reader.patience = background, lock.hold(), patience
+	stream, err := reader.open(ctx, r)
+	if reader.conn == nil { // or else the reader sees to it
+		t.seeOff(ctx, reader.life, lock, r, cfg, err)
+	}
+	return stream, err
 }
 
 // reader will read the answer to r.
-func (t thread) reader(r request, cfg *settings, unlock func()) *turnReader {
-	reader := &turnReader{core: t.core, cfg: cfg, operation: r.op.Name, subject: about(r.op.Name, r.ids...), unlock: unlock}
+func (t thread) reader(r request, cfg *settings) *turnReader {
+	reader := &turnReader{core: t.core, cfg: cfg, operation: r.op.Name, subject: about(r.op.Name, r.ids...), patience: settleTimeout}
 	if cfg.cancelOnDone {
 		reader.cancel = t.cancel
 	}

@@ -3,8 +3,12 @@ package letta_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,14 +88,14 @@ func TestTurnLockOfAStreamThatIsNotRead(t *testing.T) {
 	t.Parallel()
 	_, client, id := talk(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := client.Agents.Messages.Stream(ctx, id, slow(false), letta.WithTurnLock())
+	_, err := client.Agents.Messages.Stream(ctx, id, slow(false), letta.WithTurnLock(), letta.WithCancelOnDone())
 	require.NoError(t, err)
 	waiting, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	_, err = client.Agents.Messages.Create(waiting, id, helloParams(), letta.WithTurnLock())
 	require.ErrorIs(t, err, letta.ErrNotSent)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	cancel() // lets go of the lock
+	cancel() // lets go of the lock, when the server has obeyed
 	_, err = client.Agents.Messages.Create(t.Context(), id, helloParams(), letta.WithTurnLock())
 	require.NoError(t, err)
 }
@@ -172,4 +176,150 @@ func TestRunToolsAsAStream(t *testing.T) {
 	_, err = client.Agents.Messages.RunTools(t.Context(), id, helloParams(), run)
 	var apiErr *letta.APIError
 	require.True(t, errors.As(err, &apiErr))
+}
+
+// TestPartsInOrder: thought, words and calls are one stored message, and come in the order in which they were said.
+func TestPartsInOrder(t *testing.T) {
+	t.Parallel()
+	server, client, id := talk(t)
+	server.Script(func(turn lettatest.Turn) lettatest.Reply {
+		if turn.ToolReturns == nil {
+			return lettatest.Reply{Reasoning: "hm", Text: "let me see", ToolCalls: []lettatest.ToolCall{{Name: "add", Arguments: "{}"}}}
+		}
+		return lettatest.Reply{Reasoning: "aha", Text: "done"}
+	})
+	conversation, err := client.Conversations.Create(t.Context(), &letta.ConversationCreateParams{AgentID: id})
+	require.NoError(t, err)
+	run := &letta.ToolRun{Tools: []*letta.FuncTool{tool(t, "add", func(context.Context, struct{}) (string, error) { return "3", nil })}}
+	kinds := func(messages []letta.Message) (all []string) {
+		for _, m := range messages {
+			all = append(all, strings.TrimPrefix(fmt.Sprintf("%T", m), "*letta."))
+		}
+		return all
+	}
+	want := []string{
+		"UserMessage", "ReasoningMessage", "AssistantMessage", "ApprovalRequestMessage", "ApprovalResponseMessage", "ToolReturnMessage",
+		"ReasoningMessage", "AssistantMessage",
+	}
+	for name, thread := range map[string]struct {
+		run    func() (*letta.Turn, error)
+		latest func() ([]letta.Message, error)
+		walk   func(letta.Order) iter.Seq2[letta.Message, error]
+	}{
+		"agent": {
+			func() (*letta.Turn, error) {
+				return client.Agents.Messages.RunTools(t.Context(), id, helloParams(), run)
+			},
+			func() ([]letta.Message, error) { return client.Agents.Messages.Latest(t.Context(), id, 5) },
+			func(o letta.Order) iter.Seq2[letta.Message, error] {
+				return client.Agents.Messages.ListAll(t.Context(), id, &letta.AgentMessageListParams{Order: o})
+			},
+		},
+		"conversation": {
+			func() (*letta.Turn, error) {
+				return client.Conversations.Messages.RunTools(t.Context(), conversation.ID, helloParams(), run)
+			},
+			func() ([]letta.Message, error) {
+				return client.Conversations.Messages.Latest(t.Context(), conversation.ID, 5)
+			},
+			func(o letta.Order) iter.Seq2[letta.Message, error] {
+				return client.Conversations.Messages.ListAll(t.Context(), conversation.ID, &letta.ConversationMessageListParams{Order: o})
+			},
+		},
+	} {
+		_, err := thread.run()
+		require.NoError(t, err, name)
+		latest, err := thread.latest()
+		require.NoError(t, err)
+		require.Equal(t, want, kinds(latest), name)
+		var walked [2][]letta.Message
+		for i, order := range []letta.Order{letta.OrderAsc, letta.OrderDesc} {
+			for m, err := range thread.walk(order) {
+				require.NoError(t, err)
+				walked[i] = append(walked[i], m)
+			}
+		}
+		require.Equal(t, want, kinds(walked[0][len(walked[0])-len(want):]), name)
+		slices.Reverse(walked[1])
+		require.Equal(t, kinds(walked[0]), kinds(walked[1]), name)
+	}
+}
+
+// TestRespondTools: a person decides in another request than the one that asked.
+func TestRespondTools(t *testing.T) {
+	t.Parallel()
+	server, client, id := talk(t)
+	_, err := client.Agents.Update(t.Context(), id, &letta.AgentUpdateParams{
+		ToolRules:     []letta.ToolRule{&letta.RequiresApprovalToolRule{ToolName: "memory_insert"}},
+		ModelSettings: letta.Some[letta.ModelSettings](&letta.OpenAIModelSettings{ParallelToolCalls: letta.Some(true)}),
+	})
+	require.NoError(t, err)
+	insert := lettatest.ToolCall{Name: "memory_insert", Arguments: `{"label": "human", "new_string": "x"}`}
+	server.Script(func(turn lettatest.Turn) lettatest.Reply {
+		switch {
+		case turn.ToolReturns == nil:
+			return lettatest.Reply{ToolCalls: []lettatest.ToolCall{insert, {Name: "add", Arguments: `{"a": 1}`}}}
+		case len(turn.ToolReturns) == 2: // the agent asks for a tool after the approval
+			return lettatest.Reply{ToolCalls: []lettatest.ToolCall{{Name: "add", Arguments: `{"a": 2}`}}}
+		}
+		return lettatest.Reply{Text: "done"}
+	})
+	conversation, err := client.Conversations.Create(t.Context(), &letta.ConversationCreateParams{AgentID: id})
+	require.NoError(t, err)
+	type request struct {
+		ask     func(*letta.ToolRun) (*letta.Turn, error)
+		respond func([]letta.Approval, *letta.AgentMessageCreateParams, *letta.ToolRun, ...letta.RequestOption) (*letta.Turn, error)
+	}
+	for name, thread := range map[string]request{
+		"agent": {
+			func(run *letta.ToolRun) (*letta.Turn, error) {
+				return client.Agents.Messages.RunTools(t.Context(), id, helloParams(), run)
+			},
+			func(answers []letta.Approval, params *letta.AgentMessageCreateParams, run *letta.ToolRun, opts ...letta.RequestOption) (*letta.Turn, error) {
+				return client.Agents.Messages.RespondTools(t.Context(), id, answers, params, run, opts...)
+			},
+		},
+		"conversation": {
+			func(run *letta.ToolRun) (*letta.Turn, error) {
+				return client.Conversations.Messages.RunTools(t.Context(), conversation.ID, helloParams(), run)
+			},
+			func(answers []letta.Approval, params *letta.AgentMessageCreateParams, run *letta.ToolRun, opts ...letta.RequestOption) (*letta.Turn, error) {
+				return client.Conversations.Messages.RespondTools(t.Context(), conversation.ID, answers, params, run, opts...)
+			},
+		},
+	} {
+		var added atomic.Int32
+		add := tool(t, "add", func(_ context.Context, in struct {
+			A int `json:"a"`
+		},
+		) (string, error) {
+			added.Add(1)
+			return "3", nil
+		})
+		var shown []letta.Message
+		run := &letta.ToolRun{Tools: []*letta.FuncTool{add}, OnMessage: func(m letta.Message) { shown = append(shown, m) }}
+		turn, err := thread.ask(run)
+		require.ErrorIs(t, err, letta.ErrPendingApproval, name)
+		require.Len(t, turn.PendingCalls(), 2)
+		require.Zero(t, added.Load(), "no tool runs before the person has decided")
+		call := turn.PendingCalls()[0].ToolCallID
+
+		_, err = thread.respond(nil, nil, run)
+		require.ErrorIs(t, err, letta.ErrInvalidApprovals, name)
+		_, err = thread.respond([]letta.Approval{&letta.ApprovalReturn{ToolCallID: "call_x"}}, nil, run)
+		require.ErrorIs(t, err, letta.ErrInvalidApprovals, name)
+		require.Zero(t, added.Load(), "answers that do not fit run no tool")
+		_, err = thread.respond(nil, helloParams(), run)
+		require.ErrorIs(t, err, letta.ErrInvalidArgument, name)
+
+		shown = nil
+		turn, err = thread.respond([]letta.Approval{&letta.ApprovalReturn{ToolCallID: call, Approve: true}}, &letta.AgentMessageCreateParams{StreamTokens: true}, run, letta.WithTurnLock(), letta.WithCancelOnDone())
+		require.NoError(t, err, name)
+		require.Equal(t, "done", turn.Text(), name)
+		require.EqualValues(t, 2, added.Load(), "the one that waited, and the one after it")
+		require.NotEmpty(t, shown)
+		_, err = thread.respond([]letta.Approval{&letta.ApprovalReturn{ToolCallID: call, Approve: true}}, nil, run)
+		require.ErrorIs(t, err, letta.ErrNothingPending, "a second click")
+		require.EqualValues(t, 2, added.Load())
+	}
 }

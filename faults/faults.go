@@ -8,6 +8,7 @@ package faults
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -58,7 +59,7 @@ var Faults = func() []Fault {
 		{Name: "reset after the request was read", play: func(x *exchange) { x.carryOut(); x.reset() }},
 		{Name: "body truncated", play: func(x *exchange) { x.truncate(x.carryOut()) }},
 		{Name: "body ends early, in order", play: func(x *exchange) { x.endEarly(x.carryOut()) }},
-		{Name: "body of 300 MiB", Single: true, play: func(x *exchange) { x.flood(x.carryOut(), 300<<20) }},
+		{Name: "oversized body", Single: true, play: func(x *exchange) { x.flood(x.carryOut()) }},
 		{Name: "body that never ends", Hangs: true, play: func(x *exchange) { x.endless(x.carryOut()) }},
 		{Name: "HTML with 200", play: func(x *exchange) {
 			x.read()
@@ -73,8 +74,9 @@ var Faults = func() []Fault {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		all = append(all,
 			Fault{Name: fmt.Sprint(status, " to the same origin"), play: func(x *exchange) { x.read(); x.redirect(status, x.p.URL()) }},
-			Fault{Name: fmt.Sprint(status, " to another origin"), play: func(x *exchange) { x.read(); x.redirect(status, x.p.other.URL) }})
+			Fault{Name: fmt.Sprint(status, " to another host"), play: func(x *exchange) { x.read(); x.redirect(status, x.p.other.host()) }})
 	}
+	all = append(all, Fault{Name: "307 to another port", play: func(x *exchange) { x.read(); x.redirect(307, x.p.other.URL) }})
 	all = append(all,
 		refuse("408", 408, nil), refuse("409", 409, nil), refuse("429", 429, nil),
 		refuse("429 with Retry-After", 429, http.Header{"Retry-After": {"1"}}),
@@ -117,9 +119,7 @@ func refuse(name string, status int, header http.Header) Fault {
 	return Fault{Name: name, play: func(x *exchange) {
 		x.read()
 		a := failure(status)
-		for key, values := range header {
-			a.header[key] = values
-		}
+		maps.Copy(a.header, header)
 		x.answer(a)
 	}}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,6 +31,7 @@ type Proxy struct {
 	client   http.Client // to the server
 	stage    chan struct{}
 	running  sync.WaitGroup
+	small    bool // oversized bodies, for a client without a limit
 
 	mu        sync.Mutex
 	closed    bool
@@ -347,9 +349,7 @@ func (x *exchange) answer(a *answer) {
 		x.h2.send(a, a.body, true)
 		return
 	}
-	for key, values := range a.header {
-		x.w.Header()[key] = values
-	}
+	maps.Copy(x.w.Header(), a.header)
 	if !a.events() {
 		x.w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
 	}
@@ -384,7 +384,7 @@ func (x *exchange) reset() {
 // early answers before the body was read, and closes as servers do: what still comes is dropped for a while.
 func (x *exchange) early(a *answer) {
 	buffer := x.take()
-	x.head(a, "Connection: close\r\nContent-Length: "+fmt.Sprint(len(a.body)))
+	x.head(a, "Content-Length: "+fmt.Sprint(len(a.body)))
 	_, _ = x.conn.Write(a.body)
 	if tcp, ok := x.conn.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
@@ -393,10 +393,11 @@ func (x *exchange) early(a *answer) {
 	_, _ = io.Copy(io.Discard, buffer)
 }
 
-// head writes a status line and headers, with a line that says how long the body is.
+// head writes a status line and headers, with a line that says how long the body is. It announces that the connection is
+// closed afterwards: otherwise the next request may or may not meet that.
 func (x *exchange) head(a *answer, length string) {
 	var head bytes.Buffer
-	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n%s\r\n", a.status, http.StatusText(a.status), length)
+	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\nConnection: close\r\n%s\r\n", a.status, http.StatusText(a.status), length)
 	_ = a.header.Write(&head)
 	head.WriteString("\r\n")
 	_, _ = x.conn.Write(head.Bytes())
@@ -446,9 +447,17 @@ func (x *exchange) endEarly(a *answer) {
 	_, _ = io.WriteString(x.conn, "0\r\n\r\n")
 }
 
-// flood sends the answer with so many bytes more than it has: white space, or of a stream one event.
-func (x *exchange) flood(a *answer, more int) {
+// flood sends 300 MiB of white space after the answer, or in front of a stream 40 MiB, as one event: more than this
+// package reads. For clients without a limit a tenth shows as much.
+func (x *exchange) flood(a *answer) {
 	x.take()
+	more := 300 << 20
+	if a.events() {
+		more = 40 << 20
+	}
+	if x.p.small {
+		more /= 10
+	}
 	x.head(a, "Content-Length: "+fmt.Sprint(len(a.body)+more))
 	filler := bytes.Repeat([]byte{' '}, 1<<20)
 	if a.events() {
@@ -532,6 +541,9 @@ func newElsewhere() *elsewhere {
 	}))
 	return e
 }
+
+// host is its address by another name than the server's.
+func (e *elsewhere) host() string { return strings.Replace(e.URL, "127.0.0.1", "localhost", 1) }
 
 // brought says what came to the other origin.
 func (e *elsewhere) brought() string {

@@ -107,7 +107,7 @@ func importAgents(w *world, c *call) answer {
 		if p.Any() {
 			return fail(http.StatusBadRequest, "Import failed: %s", p.String())
 		}
-		if a, bad := refused(func() {
+		if a, bad := refused[answer](func() {
 			a := w.newAgent(create)
 			w.importMessages(a, spec)
 			made = append(made, a.id)

@@ -85,7 +85,7 @@ func withAgent(f func(*world, *call, *agent) answer) handler {
 // An include says which relations an answer shows.
 type include map[string]bool
 
-func everything() include {
+func including(relations []string) include {
 	in := include{}
 	for _, r := range relations {
 		in[r] = true
@@ -93,22 +93,21 @@ func everything() include {
 	return in
 }
 
+func everything() include { return including(relations) }
+
 // included works out the relations of an answer. A legacy client that asks for none gets all of them.
 func (c *call) included() include {
-	in := include{}
+	names := texts(c.q, "include")
 	switch {
 	case c.q["include"] != nil:
-		for _, r := range texts(c.q, "include") {
-			in[r] = true
-		}
 	case c.q["include_relationships"] != nil:
 		for _, r := range texts(c.q, "include_relationships") {
-			in[legacyRelations[r]] = true
+			names = append(names, legacyRelations[r])
 		}
 	case !c.modern():
 		return everything()
 	}
-	return in
+	return including(names)
 }
 
 // state is the JSON form of an agent.
@@ -160,10 +159,8 @@ func (w *world) state(a *agent, in include) object {
 	}
 	o["tool_exec_environment_variables"] = o["secrets"]
 	if in["agent.managed_group"] {
-		for _, g := range w.groups.rows {
-			if g.fields["manager_agent_id"] == a.id {
-				o["managed_group"], o["multi_agent_group"] = g.shown(), g.shown()
-			}
+		for _, g := range whose(&w.groups, "manager_agent_id", a.id) {
+			o["managed_group"], o["multi_agent_group"] = g.shown(), g.shown()
 		}
 	}
 	if in["agent.pending_approval"] {
@@ -240,7 +237,7 @@ func (w *world) newAgent(in object) *agent {
 	}
 	names := w.giveTools(a, in, kind)
 	w.missingRelations(in)
-	w.setBlocks(a, blockIDs)
+	a.setLinks("block", w.joined(nil, blockIDs))
 	a.setSecrets(secretsOf(in))
 
 	rules := slices.Clone(get[[]any](in, "tool_rules"))
@@ -274,9 +271,7 @@ func (w *world) newAgent(in object) *agent {
 	w.firstMessages(a, in, kind)
 	w.agents.put(a)
 	w.setFolders(a, append(texts(in, "folder_ids"), texts(in, "source_ids")...))
-	for _, id := range texts(in, "identity_ids") {
-		a.link("identity", id)
-	}
+	a.setLinks("identity", texts(in, "identity_ids"))
 	if flag(in, "enable_sleeptime") && kind != "voice_convo_agent" {
 		w.sleeptime(a)
 	}
@@ -300,13 +295,12 @@ func completed(rules []any) []any {
 		"constrain_child_tools": "child_arg_nodes", "run_first": "args", "conditional": "default_child child_output_mapping", "max_count_per_step": "",
 	}
 	for i, v := range rules {
-		kind := text(v.(object), "type")
-		o := nulls("prompt_template " + more[kind])
-		if kind == "conditional" {
-			o["require_output_mapping"] = false
+		rule := v.(object)
+		rules[i] = nulls("prompt_template " + more[text(rule, "type")])
+		if rule["type"] == "conditional" {
+			rules[i].(object)["require_output_mapping"] = false
 		}
-		maps.Copy(o, v.(object))
-		rules[i] = o
+		maps.Copy(rules[i].(object), rule)
 	}
 	return rules
 }
@@ -314,7 +308,11 @@ func completed(rules []any) []any {
 // firstMessages are the messages an agent is born with: the compiled system prompt, and what the caller or an older agent type adds.
 func (w *world) firstMessages(a *agent, in object, kind string) {
 	add := func(role, text string) {
-		w.keep(a, &a.thread, &message{otid: uuid(), role: role, text: text, returns: []toolReturn{{text: text}}})
+		m := &message{otid: uuid(), role: role, text: text}
+		if role == "tool" {
+			m.returns = []toolReturn{{text: text}}
+		}
+		w.keep(a, &a.thread, m)
 	}
 	add("system", w.compile(a, &a.thread, w.now()))
 	switch {
@@ -333,10 +331,8 @@ func (w *world) firstMessages(a *agent, in object, kind string) {
 }
 
 func secretsOf(in object) object {
-	if v := get[object](in, "secrets"); v != nil {
-		return v
-	}
-	return get[object](in, "tool_exec_environment_variables")
+	values, _ := or(in["secrets"], in["tool_exec_environment_variables"]).(object)
+	return values
 }
 
 func (a *agent) setSecrets(values object) {
@@ -356,14 +352,8 @@ func (w *world) missingRelations(in object) {
 }
 
 func updateAgent(w *world, c *call) answer {
-	a, in := w.agents.get(c.id), c.in
 	c.precheck()
-	if a == nil {
-		if in["model"] != nil {
-			w.modelFor(text(in, "model"))
-		}
-		return notFound("Agent", c.id)
-	}
+	a, in := w.agents.must(c.id, notFound("Agent", c.id)), c.in
 	llm, embedding := w.llmFor(in, get[object](a.fields, "llm_config")), w.embeddingOf(in)
 	w.missingRelations(in)
 	for _, id := range texts(in, "block_ids") {
@@ -411,9 +401,7 @@ func deleteAgent(w *world, c *call) answer {
 	a := w.agents.must(c.id, notFound("Agent", c.id))
 	w.forget(a)
 	w.agents.drop(a.id) // its blocks stay
-	for _, g := range w.groups.where(func(g *row) bool { return g.fields["manager_agent_id"] == a.id }) {
-		w.groups.drop(g.id)
-	}
+	groups.dropWhere(w, "manager_agent_id", a.id)
 	return ok(object{"message": "Agent id=" + c.id + " successfully deleted"})
 }
 
@@ -459,11 +447,8 @@ func (w *world) showAgents(rows []*agent, q object, l listing, in include) answe
 // linkedAgents lists the agents that have a row of a kind, with the relations of the query. Unlike elsewhere a legacy client gets none unasked.
 func linkedAgents(kind string) handler {
 	return func(w *world, c *call) answer {
-		in := include{}
-		for _, r := range texts(c.q, "include") {
-			in[r] = true
-		}
-		return w.showAgents(w.agents.where(func(a *agent) bool { return a.linked(kind, c.id) }), c.q, listing{}, in)
+		rows := w.agents.where(func(a *agent) bool { return a.linked(kind, c.id) })
+		return w.showAgents(rows, c.q, listing{}, including(texts(c.q, "include")))
 	}
 }
 

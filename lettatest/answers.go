@@ -41,18 +41,17 @@ func always(a answer) handler { return func(*world, *call) answer { return a } }
 // refuse ends a request: a handler that cannot go on panics with the answer, and dispatch sends it.
 func refuse(status int, format string, args ...any) { panic(fail(status, format, args...)) }
 
-// refused runs a part of a handler and returns how it was refused, if it was.
-func refused(f func()) (a answer, bad bool) {
+// refused runs a part of a handler or of a turn, and returns what it panicked with, if that says why it could not go on.
+func refused[T any](f func()) (why T, bad bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			a, bad = r.(answer)
-			if !bad {
+			if why, bad = r.(T); !bad {
 				panic(r)
 			}
 		}
 	}()
 	f()
-	return answer{}, false
+	return why, false
 }
 
 func invalid(format string, args ...any) answer {

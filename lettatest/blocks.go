@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"slices"
@@ -159,22 +160,19 @@ func (w *world) sameLabel(ids []string, b *row) bool {
 	return slices.ContainsFunc(ids, func(id string) bool { return w.blocks.get(id).fields["label"] == b.fields["label"] })
 }
 
-func (w *world) setBlocks(a *agent, ids []string) {
-	for _, id := range ids {
-		if b := w.blocks.get(id); b != nil && !w.sameLabel(a.links["block"], b) {
-			a.link("block", id)
+// joined adds blocks to those of an agent. One that does not exist, or whose label is taken, is lost.
+func (w *world) joined(rows, more []string) []string {
+	for _, id := range more {
+		if b := w.blocks.get(id); b != nil && !w.sameLabel(rows, b) {
+			rows = append(rows, id)
 		}
 	}
+	return rows
 }
 
 // replaceBlocks inserts before it deletes, as the real server does: a new block is lost to an old one of the same label, even to one that goes.
 func (w *world) replaceBlocks(a *agent, want []string) {
-	rows := slices.Clone(a.links["block"])
-	for _, id := range want {
-		if !w.sameLabel(rows, w.blocks.get(id)) {
-			rows = append(rows, id)
-		}
-	}
+	rows := w.joined(slices.Clone(a.links["block"]), want)
 	a.setLinks("block", slices.DeleteFunc(rows, func(id string) bool { return !slices.Contains(want, id) }))
 }
 
@@ -182,4 +180,28 @@ func (w *world) replaceBlocks(a *agent, want []string) {
 func (w *world) changedAgent(a *agent) {
 	a.updated = w.now()
 	w.renew(a, &a.thread)
+}
+
+// listTags lists the tags of agents and blocks. The cursor is a tag, be it known or not.
+func listTags(w *world, c *call) answer {
+	set := map[string]bool{}
+	for _, a := range w.agents.rows {
+		for _, t := range a.tags {
+			set[t] = set[t] || c.q["limit"] != 0 // limit=0 hides the tags of agents, though not those of blocks
+		}
+	}
+	for _, b := range w.blocks.rows {
+		for _, t := range b.tags {
+			set[t] = true
+		}
+	}
+	like := ilike(cmp.Or(text(c.q, "name"), text(c.q, "query_text")))
+	var rows []*row
+	for t, shown := range set {
+		if shown && like(t) {
+			rows = append(rows, &row{id: t})
+		}
+	}
+	cursor := func(tag string) *row { return &row{id: tag} }
+	return show(rows, cursor, c.q, listing{asc: true}, func(r *row) any { return r.id })
 }

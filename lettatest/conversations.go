@@ -3,6 +3,7 @@ package lettatest
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,7 +11,9 @@ import (
 var conversationRoutes = []route{
 	{op: "conversations.create", handle: createConversation},
 	{op: "conversations.list", handle: listConversations},
-	{op: "conversations.retrieve", handle: withConversation(func(_ *world, _ *call, v *conversation) answer { return ok(v.state(true)) })},
+	{op: "conversations.retrieve", handle: withConversation(func(_ *world, _ *call, v *conversation) answer {
+		return ok(with(v.state(), "in_context_message_ids", messageIDs(v.messages)))
+	})},
 	{op: "conversations.update", handle: withConversation(updateConversation)},
 	{op: "conversations.fork", handle: forkConversation},
 	{op: "conversations.delete", handle: withConversation(func(w *world, _ *call, v *conversation) answer {
@@ -33,13 +36,9 @@ type conversation struct {
 	lastMessage time.Time
 }
 
-// state is the JSON form of a conversation. Lists and updates leave the messages out.
-func (v *conversation) state(whole bool) object {
-	o := with(v.shown(), "last_message_at", moment(v.lastMessage), "in_context_message_ids", []any{})
-	if whole {
-		o["in_context_message_ids"] = messageIDs(v.messages)
-	}
-	return o
+// state is the JSON form of a conversation. Only when it is retrieved it has its messages.
+func (v *conversation) state() object {
+	return with(v.shown(), "last_message_at", moment(v.lastMessage), "in_context_message_ids", []any{})
 }
 
 func (w *world) newConversation(a *agent) *conversation {
@@ -83,9 +82,7 @@ func (v *conversation) set(in object) {
 		applySettings(llm, settings)
 		v.fields["model_settings"] = settingsOf(llm)
 	}
-	if t := get[time.Time](in, "last_message_at"); !t.IsZero() {
-		v.lastMessage = t
-	}
+	v.lastMessage = or(in["last_message_at"], v.lastMessage).(time.Time)
 }
 
 func createConversation(w *world, c *call) answer {
@@ -94,22 +91,20 @@ func createConversation(w *world, c *call) answer {
 	v := w.newConversation(a)
 	v.set(c.in)
 	isolated := []any{}
-	for _, label := range texts(c.in, "isolated_block_labels") {
-		for _, id := range a.links["block"] {
-			if f := w.blocks.get(id).fields; text(f, "label") == label {
-				isolated = append(isolated, w.blocks.put(blocks.fresh(w, pick(f, "label value limit"))).id)
-			}
+	for _, b := range blocks.of(w, a) {
+		if slices.Contains(texts(c.in, "isolated_block_labels"), text(b.fields, "label")) {
+			isolated = append(isolated, w.blocks.put(blocks.fresh(w, pick(b.fields, "label value limit"))).id)
 		}
 	}
 	v.fields["isolated_block_ids"] = isolated
-	return ok(v.state(false))
+	return ok(v.state())
 }
 
 func updateConversation(w *world, c *call, v *conversation) answer {
 	c.precheck()
 	v.set(c.in)
 	v.updated = w.now()
-	return ok(v.state(false))
+	return ok(v.state())
 }
 
 func listConversations(w *world, c *call) answer {
@@ -121,7 +116,7 @@ func listConversations(w *world, c *call) answer {
 		l.by = func(r *row) time.Time { return w.conversations.get(r.id).lastMessage }
 	}
 	rows := filtered(w, w.conversations.rows, map[string]filter{"summary_search": contains("summary")}, c.q)
-	return show(rows, w.conversations.find, c.q, l, func(v *conversation) any { return v.state(false) })
+	return show(rows, w.conversations.find, c.q, l, func(v *conversation) any { return v.state() })
 }
 
 func forkConversation(w *world, c *call) answer {
@@ -132,7 +127,7 @@ func forkConversation(w *world, c *call) answer {
 	}
 	v.messages[0].created = from.messages[0].created // the prompt comes first in lists
 	v.messages, v.history = append(v.messages, from.messages[1:]...), append(v.history, from.messages[1:]...)
-	return ok(v.state(false))
+	return ok(v.state())
 }
 
 func listConversationMessages(w *world, c *call) answer {

@@ -123,7 +123,6 @@ func uploadFile(w *world, c *call, folder *row) answer {
 	case strings.TrimSpace(content) == "":
 		with(f.fields, "processing_status", "error", "error_message", "No chunks created from text with default chunker", "total_chunks", nil, "chunks_embedded", nil)
 	}
-	f.links = map[string][]string{"sha256": {up.digest}}
 	w.files.put(&f)
 	p := passages.fresh(w, object{"source_id": folder.id, "file_id": f.id, "file_name": f.fields["file_name"], "text": strings.TrimSuffix(content, "\n")})
 	p.fields["embedding"], p.fields["embedding_config"] = vector(content), folder.fields["embedding_config"]

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -216,7 +214,6 @@ type payload struct {
 type upload struct {
 	name, kind string
 	size       int64
-	digest     string
 	head       []byte
 }
 
@@ -269,14 +266,14 @@ func (p *payload) parts(form *multipart.Reader) error {
 			p.form.Set(part.FormName(), string(value))
 			continue
 		}
-		head, sum := &bounded{max: kept}, sha256.New()
-		n, err := io.Copy(io.MultiWriter(head, sum), part)
+		head := &bounded{max: kept}
+		n, err := io.Copy(head, part)
 		if err != nil {
 			return err
 		}
 		if part.FormName() == "file" {
 			kind, _, _ := strings.Cut(part.Header.Get("Content-Type"), ";")
-			p.file = &upload{part.FileName(), kind, n, hex.EncodeToString(sum.Sum(nil)), head.data}
+			p.file = &upload{part.FileName(), kind, n, head.data}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package lettatest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -79,10 +80,7 @@ func createTemplate(w *world, c *call) answer {
 		w.agents.must(agent, noAgent(agent))
 	}
 	r := w.newRow("template")
-	name := text(c.in, "name")
-	if name == "" {
-		name = strings.ToLower(adjectives[len(w.templates.rows)%len(adjectives)]) + "-template"
-	}
+	name := cmp.Or(text(c.in, "name"), strings.ToLower(adjectives[len(w.templates.rows)%len(adjectives)])+"-template")
 	r.fields = with(nulls("id updated_at"), "name", name, "latest_version", "1", "project_id", "default", "project_slug", "default",
 		"template_deployment_slug", name)
 	r.links = map[string][]string{"agent": {agent}}
@@ -93,20 +91,15 @@ func createTemplate(w *world, c *call) answer {
 func withTemplate(f func(*world, *row, *call) answer) func(*world, *call) answer {
 	return func(w *world, c *call) answer {
 		name, _, _ := strings.Cut(c.id, ":")
-		for _, t := range w.templates.rows {
-			if t.fields["name"] == name {
-				return f(w, t, c)
-			}
+		if t := first(whose(&w.templates, "name", name)); t != nil {
+			return f(w, t, c)
 		}
 		return fail(http.StatusNotFound, "Template not found")
 	}
 }
 
 func agentOfTemplate(w *world, t *row, c *call) answer {
-	in := object{"model": w.models[0]["handle"], "tags": c.in["tags"], "identity_ids": c.in["identity_ids"]}
-	if name := text(c.in, "agent_name"); name != "" {
-		in["name"] = name
-	}
+	in := object{"model": w.models.rows[0].id, "tags": c.in["tags"], "identity_ids": c.in["identity_ids"], "name": c.in["agent_name"]}
 	if from := w.agents.get(t.links["agent"][0]); from != nil {
 		with(in, "llm_config", get[object](from.fields, "llm_config"), "system", from.fields["system"], "tool_ids", list(from.links["tool"]),
 			"include_base_tools", false)
@@ -119,12 +112,9 @@ var noEnvironment = fail(http.StatusNotFound, "Environment not found")
 
 func createToken(w *world, c *call) answer {
 	r := w.newRow("token")
-	expires := text(c.in, "expires_at")
-	if expires == "" {
-		expires = timestamp(r.created.Add(5 * time.Minute))
-	}
 	r.fields = object{
-		"token": r.id, "hostname": c.in["hostname"], "expiresAt": expires, "policy": object{"version": "1", "data": c.in["policy"]},
+		"token": r.id, "hostname": c.in["hostname"], "policy": object{"version": "1", "data": c.in["policy"]},
+		"expiresAt": cmp.Or(text(c.in, "expires_at"), timestamp(r.created.Add(5*time.Minute))),
 	}
 	return ok(w.tokens.put(&r).fields)
 }

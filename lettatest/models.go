@@ -12,7 +12,7 @@ import (
 
 var modelRoutes = []route{
 	{op: "models.list", handle: listModels},
-	{op: "models.embeddings.list", handle: func(w *world, _ *call) answer { return ok(w.embedder) }},
+	{op: "models.embeddings.list", handle: func(w *world, _ *call) answer { return ok(shown(w.embedder.rows, (*row).json)) }},
 }
 
 var defaultModels = []string{
@@ -22,8 +22,8 @@ var defaultModels = []string{
 
 const modelEndpoint = "https://models.invalid/v1"
 
-// languageModels are the models behind handles. One that the recorded server offered, whatever its provider, is as it was there.
-func languageModels(handles []string) (out []object) {
+// stockModels offers the models behind handles. One that the recorded server offered, whatever its provider, is as it was there.
+func (w *world) stockModels(handles []string) {
 	for _, handle := range slices.Sorted(slices.Values(handles)) {
 		provider, name, _ := strings.Cut(handle, "/")
 		m := sample("models.list", "name=gpt-4o")
@@ -32,17 +32,12 @@ func languageModels(handles []string) (out []object) {
 			m = known.(object)
 		}
 		window, _ := m["context_window"].(json.Number).Int64()
-		out = append(out, with(m, "handle", handle, "provider_name", strings.TrimSuffix(provider, "-proxy"), "model_endpoint", modelEndpoint,
-			"context_window", int(window)))
+		w.models.put(&row{id: handle, fields: with(m, "handle", handle, "provider_name", strings.TrimSuffix(provider, "-proxy"),
+			"model_endpoint", modelEndpoint, "context_window", int(window))})
 	}
-	return out
-}
-
-func embeddingModels() (out []object) {
 	for _, m := range recorded("models.embeddings.list").([]any) {
-		out = append(out, with(m.(object), "embedding_endpoint", modelEndpoint))
+		w.embedder.put(&row{id: text(m.(object), "handle"), fields: with(m.(object), "embedding_endpoint", modelEndpoint)})
 	}
-	return out
 }
 
 // configuration is a part of an agent that names a model, with the defaults that the server gives one.
@@ -61,42 +56,23 @@ func newEmbedding(set object) object {
 	return configuration("embedding_config", "embedding_endpoint", set)
 }
 
-func listModels(w *world, c *call) answer {
-	categories := texts(c.q, "provider_category")
-	out := []any{}
-	for _, m := range w.models {
-		if (text(c.q, "provider_name") == "" || m["provider_name"] == c.q["provider_name"]) &&
-			(c.q["provider_type"] == nil || m["provider_name"] == c.q["provider_type"]) &&
-			(categories == nil || slices.Contains(categories, "base")) {
-			out = append(out, m)
-		}
-	}
-	return ok(out)
+var modelFilters = map[string]filter{
+	"provider_category": among("provider_category"),
+	"provider_type":     func(_ *world, r *row, v any) bool { return r.fields["provider_name"] == v },
 }
 
-func withHandle(models []object, handle string) object {
-	i := slices.IndexFunc(models, func(m object) bool { return m["handle"] == handle })
-	if i < 0 {
-		return nil
-	}
-	return models[i]
+func listModels(w *world, c *call) answer {
+	return ok(shown(filtered(w, w.models.rows, modelFilters, c.q), (*row).json))
 }
 
 // modelFor finds a model; its window is capped as the real server's default does.
 func (w *world) modelFor(handle string) object {
-	m := withHandle(w.models, handle)
-	if m == nil {
-		refuse(http.StatusNotFound, "NOT_FOUND: Handle %s not found, must be one of []", handle)
-	}
+	m := w.models.must(handle, fail(http.StatusNotFound, "NOT_FOUND: Handle %s not found, must be one of []", handle)).fields
 	return with(newLLM(m), "context_window", min(get[int](m, "context_window"), 128000), "display_name", nil)
 }
 
 func (w *world) embeddingFor(handle string) object {
-	m := withHandle(w.embedder, handle)
-	if m == nil {
-		panic(invalid("Embedding model %s not found", handle))
-	}
-	return newEmbedding(m)
+	return newEmbedding(w.embedder.must(handle, invalid("Embedding model %s not found", handle)).fields)
 }
 
 // embeddingOf is the embedding that a body names, by its handle or in full; nil for none.

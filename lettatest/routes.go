@@ -36,9 +36,9 @@ type route struct {
 var operations = sync.OnceValue(func() []*route {
 	var out []*route
 	for _, r := range slices.Concat(
-		[]route{{op: "health", handle: health}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
+		[]route{{op: "health", handle: always(ok(object{"version": version, "status": "ok"}))}}, agentRoutes, agentToolRoutes, agentFolderRoutes, agentArchiveRoutes, agentBlockRoutes,
 		agentMessageRoutes, blockRoutes, toolRoutes, archiveRoutes, passageRoutes, folderRoutes, identityRoutes, groupRoutes, providerRoutes, jobRoutes,
-		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, otherRoutes, hostedRoutes,
+		mcpRoutes, conversationRoutes, messageRoutes, modelRoutes, runRoutes, stepRoutes, []route{{op: "tags.list", handle: listTags}}, hostedRoutes,
 	) {
 		out = append(out, r.resolve())
 	}
@@ -115,7 +115,7 @@ func (w *world) find(method, path string) (rt *route, c *call, allow string) {
 
 // dispatch is the way of a request to its operation: password, path, user, checks.
 func (w *world) dispatch(r *http.Request, body *payload) (out answer) {
-	if a, bad := refused(func() { out = w.decide(r, body) }); bad {
+	if a, bad := refused[answer](func() { out = w.decide(r, body) }); bad {
 		return a
 	}
 	return out
@@ -202,12 +202,12 @@ var bounds = map[string]func(*call){
 }
 
 func labelAndName(c *call) {
-	for name, rule := range map[string]struct {
-		max     int
-		pattern string
-	}{"label": {50, `^[a-zA-Z0-9_/-]+$`}, "name": {100, `^[a-zA-Z0-9 _-]+$`}} {
+	for name, rule := range map[string]func(string){
+		"label": func(v string) { c.errs.Text("label", v, 50, `^[a-zA-Z0-9_/-]+$`) },
+		"name":  func(v string) { c.errs.Text("name", v, 100, `^[a-zA-Z0-9 _-]+$`) },
+	} {
 		if v, ok := c.q[name].(string); ok {
-			c.errs.Text(name, v, rule.max, rule.pattern)
+			rule(v)
 		}
 	}
 }

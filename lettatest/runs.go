@@ -146,16 +146,7 @@ func runMetrics(_ *world, _ *call, r *run) answer {
 	return ok(o)
 }
 
-// earlier refuses cursors that exclude each other.
-func earlier[T based](t *table[T], q object) {
-	after, before := t.find(text(q, "after")), t.find(text(q, "before"))
-	if after != nil && before != nil && before.created.Before(after.created) {
-		refuse(http.StatusBadRequest, "'before' reference must be later than 'after' reference")
-	}
-}
-
 func listRunSteps(w *world, c *call, r *run) answer {
-	earlier(&w.steps, c.q)
 	return show(r.steps, w.steps.find, c.q, listing{limit: 100, none: true, noun: "Step"}, func(st *step) any { return st.fields })
 }
 
@@ -224,7 +215,6 @@ func stepFeedback(_ *world, c *call, st *step) answer {
 }
 
 func listStepMessages(w *world, c *call) answer {
-	earlier(&w.messages, c.q)
 	rows := w.messages.where(func(m *message) bool { return m.step == c.id })
 	rows = page(rows, w.messages.find, c.q, listing{asc: true, limit: 100, none: true, noun: "Message"})
 	return ok(viewsOf(rows, nil, false))
@@ -237,11 +227,7 @@ func (w *world) cancel(r *run) {
 	}
 	with(r.fields, "status", "cancelled", "stop_reason", "cancelled")
 	r.completed = w.now()
-	for key, holder := range w.locks {
-		if holder == r {
-			delete(w.locks, key)
-		}
-	}
+	maps.DeleteFunc(w.locks, func(_ string, holder *run) bool { return holder == r })
 	a := w.agents.get(text(r.fields, "agent_id"))
 	if a == nil {
 		return

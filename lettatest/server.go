@@ -62,6 +62,7 @@ func WithAddr(addr string) Option { return func(s *Server) { s.addr = addr } }
 
 // Server is a running server. It is safe for concurrent use.
 type Server struct {
+	clients  []*letta.Client // made by Client
 	addr     string
 	listener net.Listener
 	http     *http.Server
@@ -125,14 +126,18 @@ func (s *Server) Client(opts ...letta.ClientOption) *letta.Client {
 	if err != nil {
 		panic(err)
 	}
+	s.front.note(func() { s.clients = append(s.clients, client) })
 	return client
 }
 
-// Close stops the server, cuts every connection and waits until its goroutines have ended. Calling it again does nothing.
+// Close stops the server and closes its clients, cuts every connection and waits until its goroutines have ended. Calling it again does nothing.
 func (s *Server) Close() {
 	first := false
 	s.front.note(func() { first, s.front.closed = !s.front.closed, true })
 	if first {
+		for _, client := range s.clients {
+			client.Close() // they may wait for turns that were left
+		}
 		close(s.world.done)
 		s.world.quit()
 		_ = s.http.Close()

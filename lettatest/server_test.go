@@ -759,6 +759,29 @@ func TestHosted(t *testing.T) {
 	c.do(404, "GET", "/v1/environments/x", nil)
 }
 
+// What only self-hosted servers have: a group shares blocks without saying so, and every key of a provider is valid.
+func TestGroupsAndProviders(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	group := "/v1/groups/" + c.do(200, "POST", "/v1/groups/", object{"agent_ids": []string{}, "description": "d"}).(object)["id"].(string)
+	block := c.do(200, "POST", "/v1/blocks/", object{"label": "shared", "value": "x"}).(object)["id"].(string)
+	for _, verb := range []string{"attach", "detach", "detach"} {
+		assert.Nil(t, c.do(200, "PATCH", group+"/blocks/"+verb+"/"+block, nil))
+		c.do(404, "PATCH", group+"/blocks/"+verb+"/block"+unknown, nil)
+	}
+	assert.Empty(t, c.do(200, "GET", group, nil).(object)["shared_block_ids"])
+	assert.Equal(t, []any{}, c.do(200, "GET", group+"/messages", nil))
+	assert.Nil(t, c.do(200, "PATCH", group+"/reset-messages", nil))
+	c.do(404, "PATCH", "/v1/groups/group"+unknown+"/reset-messages", nil)
+
+	valid := object{"message": "Valid api key for provider_type=openai"}
+	provider := c.do(200, "POST", "/v1/providers/", object{"name": "p", "provider_type": "openai", "api_key": "k"}).(object)["id"].(string)
+	assert.Equal(t, valid, c.do(200, "POST", "/v1/providers/"+provider+"/check", nil))
+	assert.Equal(t, valid, c.do(200, "POST", "/v1/providers/check", object{"provider_type": "openai", "api_key": "k"}))
+	c.do(404, "POST", "/v1/providers/provider"+unknown+"/check", nil)
+	c.do(422, "POST", "/v1/providers/check", object{"provider_type": "openai"})
+}
+
 // Every operation of the official client, and of self-hosted servers, has a row, and each row finds its operation.
 func TestEveryOperation(t *testing.T) {
 	t.Parallel()

@@ -80,11 +80,8 @@ func describe(r *row) {
 		return
 	case schema == nil:
 		f, parsed := python.Parse(source)
-		if !parsed {
-			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code: invalid syntax")
-		}
-		if f.Doc == "" {
-			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Function %s missing docstring", f.Name)
+		if !parsed || f.Doc == "" {
+			refuse(http.StatusBadRequest, "Failed to derive json schema: Schema generation failed: Failed to parse source code, or missing docstring")
 		}
 		schema = f.Schema()
 		r.fields["json_schema"] = schema
@@ -97,13 +94,7 @@ func describe(r *row) {
 
 // writeTool is create and upsert alike: a tool of the same name is updated.
 func writeTool(w *world, c *call) answer {
-	r := tools.fresh(w, c.in)
-	if c.in["args_json_schema"] == nil {
-		r.fields["args_json_schema"] = object{}
-	}
-	if c.in["source_type"] == nil {
-		r.fields["source_type"] = "json"
-	}
+	r := tools.fresh(w, with(c.in, "args_json_schema", or(c.in["args_json_schema"], object{}), "source_type", or(c.in["source_type"], "json")))
 	describe(r)
 	sum := sha256.Sum256([]byte(text(r.fields, "source_code")))
 	r.fields["metadata_"] = object{"tool_hash": hex.EncodeToString(sum[:])}

@@ -33,18 +33,7 @@ func (t *turn) play(ctx context.Context) {
 	defer close(t.done)
 	defer t.run.stop()
 	var stop string
-	var bad *failure
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				var failed bool
-				if bad, failed = r.(*failure); !failed {
-					panic(r)
-				}
-			}
-		}()
-		stop = t.loop(ctx)
-	}()
+	bad, _ := refused[*failure](func() { stop = t.loop(ctx) })
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	if t.w.locks[t.lock] == t.run {
@@ -340,7 +329,7 @@ func (t *turn) llm(a *agent) object {
 	if t.conversation != nil {
 		model = cmp.Or(model, text(t.conversation.fields, "model"))
 	}
-	if withHandle(t.w.models, model) != nil {
+	if t.w.models.get(model) != nil {
 		return t.w.modelFor(model)
 	}
 	return get[object](a.fields, "llm_config")

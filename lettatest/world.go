@@ -31,9 +31,7 @@ type world struct {
 	steps         table[*step]
 
 	blocks, tools, archives, passages, folders, files, identities, groups, providers, jobs, servers table[*row]
-	templates, tokens, schedules                                                                    table[*row]
-
-	models, embedder []object
+	templates, tokens, schedules, models, embedder                                                  table[*row]
 
 	script    func(Turn) Reply
 	functions map[string]func(string) (string, error) // tools by name
@@ -56,7 +54,7 @@ func newWorld() *world {
 // stock fills in what every server is born with.
 func (w *world) stock() {
 	w.routes = operations()
-	w.models, w.embedder = languageModels(w.handles), embeddingModels()
+	w.stockModels(w.handles)
 	w.stockTools()
 }
 

@@ -81,16 +81,18 @@ func (a *app) showAdmin(w http.ResponseWriter, r *http.Request) error {
 // addUsage asks for the usage of each agent, a few at a time. An agent whose usage the server does not tell is shown without it.
 func (a *app) addUsage(ctx context.Context, page *adminPage) error {
 	period := &letta.UsageParams{StartDate: time.Now().AddDate(0, 0, -page.Days), Concurrency: 2}
-	agents := func(yield func(*agentView, error) bool) {
-		for _, user := range page.Users {
-			for _, agent := range user.Agents {
-				if !yield(agent, nil) {
-					return
-				}
+	var agents []*agentView
+	for _, user := range page.Users {
+		agents = append(agents, user.Agents...)
+	}
+	each := func(yield func(*agentView, error) bool) {
+		for _, agent := range agents {
+			if !yield(agent, nil) {
+				return
 			}
 		}
 	}
-	_, _ = letta.ForEach(ctx, agents, letta.ForEachOptions{Concurrency: 4}, func(ctx context.Context, agent *agentView) error {
+	_, _ = letta.ForEach(ctx, each, letta.ForEachOptions{Concurrency: 4}, func(ctx context.Context, agent *agentView) error {
 		usage, err := a.client.Agents.Usage(ctx, agent.ID, period)
 		if err != nil {
 			a.log.Warn("no usage", "agent", agent.ID, "error", err)
@@ -98,7 +100,7 @@ func (a *app) addUsage(ctx context.Context, page *adminPage) error {
 		agent.Usage = usage
 		return err
 	})
-	for agent := range agents {
+	for _, agent := range agents {
 		if u := agent.Usage; u != nil {
 			page.Total.TotalTokens += u.TotalTokens
 			page.Total.PromptTokens += u.PromptTokens

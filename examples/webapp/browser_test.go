@@ -59,7 +59,7 @@ func (s *site) open(t *testing.T, user string) *tab {
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx); cancel() })
 	require.NoError(t, chromedp.Do(ctx)) // starts the browser, which lives as long as this context
-	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(cancel)
 	b := &tab{t, ctx, s.url}
 	b.do(chromedp.Navigate(s.url))
@@ -105,7 +105,7 @@ func (b *tab) text(selector string) string {
 // until waits for an expression to be true.
 func (b *tab) until(expression string) {
 	b.t.Helper()
-	_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute)))
+	_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(2*time.Minute)))
 	require.NoError(b.t, err, expression)
 }
 

@@ -125,7 +125,7 @@ func (a *app) showChat(w http.ResponseWriter, r *http.Request, _ letta.AgentID) 
 			page.Pending = &approval{c.ID, callItems(request.Calls())}
 		}
 	}
-	page.Items = items(inOrder(messages))
+	page.Items = items(messages)
 	a.render(w, r, http.StatusOK, "chat", c.Title(), page)
 	return nil
 }
@@ -290,7 +290,7 @@ func (a *app) follow(w http.ResponseWriter, r *http.Request, _ letta.AgentID) er
 	}{}
 	switch {
 	case turn.StopReason == letta.StopReasonCancelled:
-		end.Note = "You stopped this answer. The agent does not remember it."
+		end.Note = "You stopped this answer. The agent may not remember it."
 	case err != nil:
 		_, end.Note = explain(err)
 		end.Failed = true

@@ -63,17 +63,6 @@ func items(messages []letta.Message) (all []item) {
 	return all
 }
 
-// inOrder puts a thought before what the agent then did: both are one stored message, and Latest gives them the other way round.
-func inOrder(messages []letta.Message) []letta.Message {
-	for i := 1; i < len(messages); i++ {
-		_, thought := messages[i].(*letta.ReasoningMessage)
-		for j := i; thought && j > 0 && messages[j-1].Common().ID == messages[j].Common().ID; j-- {
-			messages[j-1], messages[j] = messages[j], messages[j-1]
-		}
-	}
-	return messages
-}
-
 func callItems(calls []letta.ToolCall) (all []item) {
 	for _, c := range calls {
 		all = append(all, item{ID: "call-" + string(c.ToolCallID), Kind: "call", Title: "Tool call", Note: c.Name, Text: pretty(c.Arguments), CallID: c.ToolCallID})

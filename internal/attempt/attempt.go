@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -42,8 +43,10 @@ type Attempt struct {
 	Location string
 	Err      error
 
-	traced       atomic.Bool // the transport reports what it does
+	buffer       *bytes.Buffer // of Body
+	traced       atomic.Bool   // the transport reports what it does
 	wroteHeaders atomic.Bool
+	repeated     atomic.Bool  // by net/http
 	open         bool         // Response has a body that is still to be read
 	body         *trackedBody // nil where the transport is net/http's own, which reports more
 }
@@ -62,6 +65,9 @@ func (a *Attempt) NothingSent() bool {
 	return a.body != nil && errors.As(a.Err, &dial) && dial.Op == "dial"
 }
 
+// Repeated reports whether net/http sent the request again. The first one may have been carried out.
+func (a *Attempt) Repeated() bool { return a.repeated.Load() }
+
 // Send sends r. Whatever happens is in the attempt that it returns.
 func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt {
 	a := &Attempt{}
@@ -70,9 +76,9 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 		WroteHeaders: func() { a.wroteHeaders.Store(true) },
 	})
 	_, own := transport.(*http.Transport)
-	// net/http repeats a request without a body by itself after some HTTP/2 resets, and without end where a server refuses every
-	// stream. A context that has ended stops it.
-	if r.Body == nil {
+	// net/http repeats a request by itself after some HTTP/2 resets if it has no body, or can have it again, and without end
+	// where a server refuses every stream. A context that has ended stops it.
+	if r.Body == nil || !policy.Once {
 		var repeats atomic.Int32
 		switch {
 		case policy.Once:
@@ -88,8 +94,12 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 			}
 		}()
 		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			if a.wroteHeaders.Load() && repeats.Add(-1) < 0 {
+			switch {
+			case !a.wroteHeaders.Load():
+			case repeats.Add(-1) < 0:
 				cancel(errRepeated)
+			default:
+				a.repeated.Store(own)
 			}
 		}})
 	}
@@ -148,8 +158,9 @@ func (a *Attempt) readBody(policy Policy) error {
 	} else if resp.ContentLength > limit {
 		return tooLarge(limit)
 	}
-	const trusted = 1 << 20 // a server that announces more must send it before we reserve it
-	buffer := bytes.NewBuffer(make([]byte, 0, min(max(resp.ContentLength, 0), trusted)+bytes.MinRead))
+	buffer := buffers.Get().(*bytes.Buffer)
+	buffer.Grow(int(min(max(resp.ContentLength, 0), trusted)) + bytes.MinRead)
+	a.buffer = buffer
 	if droppable(resp, limit) {
 		if _, err := io.CopyN(buffer, resp.Body, resp.ContentLength-1); err != nil {
 			return err
@@ -167,6 +178,25 @@ func (a *Attempt) readBody(policy Policy) error {
 		}
 	}
 	return err
+}
+
+// trusted is what we reserve because a server announces it: one that announces more must send it first.
+const trusted = 1 << 20
+
+// buffers are those of bodies, for later ones: a buffer that grows anew for each answer costs more than all else here.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// Release gives up Body, whose bytes nothing may hold any longer: they are used for other answers.
+func (a *Attempt) Release() {
+	if a.buffer == nil {
+		return
+	}
+	a.Response.Body = http.NoBody // a transport may have kept the response
+	if a.buffer.Cap() <= 2*trusted {
+		a.buffer.Reset()
+		buffers.Put(a.buffer)
+	}
+	a.buffer, a.Body = nil, nil
 }
 
 // droppable reports whether the connection of an answer is better not used again. Letta 0.16.8 closes the connection of a

@@ -195,3 +195,29 @@ func TestBodies(t *testing.T) {
 	require.Equal(t, "fine", string(body))
 	require.NoError(t, a.Response.Body.Close())
 }
+
+// TestRelease: what was not released stays as it is; what was is used again, and cannot be read any more.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	n := byte('a')
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(bytes.Repeat([]byte{n}, 10_000))
+		n++
+	}))
+	t.Cleanup(srv.Close)
+	transport := newTransport(t)
+	kept := attempt.Send(transport, post(t, srv.URL, "x"), once)
+	require.NoError(t, kept.Err)
+	for range 10 {
+		a := attempt.Send(transport, post(t, srv.URL, "x"), once)
+		require.NoError(t, a.Err)
+		response := a.Response
+		a.Release()
+		a.Release()
+		require.Nil(t, a.Body)
+		rest, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.Empty(t, rest)
+	}
+	require.Equal(t, strings.Repeat("a", 10_000), string(kept.Body))
+}

@@ -321,7 +321,7 @@ func ownNeeds(ctx context.Context, streams, entries int) (Client, error) {
 				return
 			}
 			defer open[i].Close()
-			for range open[i].Messages() {
+			for _, errs[i] = range open[i].Messages() {
 				ready <- struct{}{}
 				<-done // a loop that is left closes the stream
 				return
