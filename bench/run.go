@@ -49,7 +49,7 @@ func fullPlan() plan {
 func quickPlan() plan {
 	return plan{
 		rounds: 1, share: 0.1, workers: []int{8}, clients: clients, parts: parts,
-		agents: []int{1000, 2000}, open: 200, builds: []string{"nethttp", "letta"},
+		agents: []int{1000, 2000}, open: 200, builds: []string{"letta"},
 	}
 }
 
