@@ -135,10 +135,7 @@ func (c cell) title() string {
 }
 
 func (r *results) cpuTable() string {
-	head := []string{"workload", ours}
-	for _, client := range clients[1:] {
-		head = append(head, client)
-	}
+	head := append([]string{"workload"}, clients...)
 	var rows [][]string
 	for _, c := range r.Cells {
 		row := []string{c.title(), micro(median(c.client(ours).CPU))}
@@ -195,11 +192,8 @@ func (r *results) missed() string {
 }
 
 func (r *results) memoryTable() string {
-	head := []string{"workload"}
 	goClients := []string{ours, undecoded, sameEngine, standard}
-	for _, client := range goClients {
-		head = append(head, client)
-	}
+	head := append([]string{"workload"}, goClients...)
 	for _, client := range clients {
 		if client != undecoded {
 			head = append(head, client+", peak")

@@ -48,8 +48,8 @@ func fullPlan() plan {
 // quickPlan is for CI: everything runs, little is measured.
 func quickPlan() plan {
 	return plan{
-		rounds: 2, share: 0.1, workers: []int{8}, clients: clients, parts: parts,
-		agents: []int{1000, 2000}, open: 200, builds: []string{"nethttp", "letta"},
+		rounds: 1, share: 0.1, workers: []int{8}, clients: clients, parts: parts,
+		agents: []int{1000, 2000}, open: 200, builds: []string{"letta"},
 	}
 }
 

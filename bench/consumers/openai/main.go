@@ -16,7 +16,7 @@ func main() {
 	if err == nil && len(os.Args) > 1 {
 		var answer *openai.ChatCompletion
 		answer, err = client.Chat.Completions.New(ctx, openai.ChatCompletionNewParams{
-			Model: openai.ChatModelGPT4oMini, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(os.Args[1])},
+			Model: "gpt", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(os.Args[1])},
 		})
 		if err == nil {
 			fmt.Println(answer.Choices[0].Message.Content)
