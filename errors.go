@@ -31,8 +31,8 @@ var (
 	// ErrProvider is a failure of the model's provider, whatever its status. Whether a second turn helps is the provider's
 	// business; the turn that failed was not answered.
 	ErrProvider = errors.New("the model provider failed")
-	// ErrBusy says that another turn of the agent or conversation is under way; APIError.RunID names its run. Wait for it with
-	// Runs.Wait, cancel it, or serialise turns with WithTurnLock.
+	// ErrBusy says that another turn of the agent or conversation is under way; APIError.RunID names its run, unless that has
+	// only just begun. Wait for it with Runs.Wait, cancel it, or serialise turns with WithTurnLock.
 	ErrBusy = errors.New("another turn is under way")
 	// ErrPendingApproval says that tool calls of the agent wait for an answer. Give it with Respond or DenyAll.
 	ErrPendingApproval = errors.New("the agent waits for an approval")
@@ -148,7 +148,7 @@ func (c *call) apiError() *APIError {
 		e.advice = c.authAdvice()
 	case p.is(ErrPendingApproval):
 		e.advice = "answer it with Respond or DenyAll"
-	case p.is(ErrBusy):
+	case p.is(ErrBusy) && p.runID != "":
 		e.advice = "wait for the run with Runs.Wait, or cancel it"
 	}
 	return e

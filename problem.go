@@ -31,7 +31,8 @@ func (p problem) is(target error) bool {
 	case ErrQuota:
 		return p.quota()
 	case ErrBusy:
-		return p.status == http.StatusConflict && p.runID != "" && p.pending == "" || p.code == "CONVERSATION_BUSY"
+		return p.status == http.StatusConflict && p.pending == "" && (p.runID != "" || strings.Contains(p.message, "being processed for this conversation")) ||
+			p.code == "CONVERSATION_BUSY"
 	case ErrPendingApproval:
 		return p.waitsForApproval()
 	case ErrNoActiveRun:

@@ -681,6 +681,11 @@ func TestErrorShapes(t *testing.T) {
 			want: letta.APIError{Message: "CONFLICT: another request is being processed", RunID: "run-5"},
 		},
 		{
+			name: "busy, and the run has no name yet", status: 409, is: []error{letta.ErrConflict, letta.ErrBusy},
+			body: `{"detail":"CONFLICT: Another request is being processed for this conversation."}`,
+			want: letta.APIError{Message: "CONFLICT: Another request is being processed for this conversation."},
+		},
+		{
 			name: "nothing to cancel", status: 409, is: []error{letta.ErrConflict, letta.ErrNoActiveRun},
 			body: `{"detail":"CONFLICT: No active runs to cancel for agent agent-1"}`, want: letta.APIError{Message: "CONFLICT: No active runs to cancel for agent agent-1"},
 		},

@@ -122,7 +122,12 @@ func needs(t *testing.T, feature string) {
 }
 
 // begin starts a test: it runs beside the others, and is counted.
-func begin(t *testing.T) context.Context {
+func begin(t *testing.T) context.Context { t.Helper(); return beginFor(t, time.Minute) }
+
+// slow is begin for a test of many turns.
+func slow(t *testing.T) context.Context { t.Helper(); return beginFor(t, 3*time.Minute) }
+
+func beginFor(t *testing.T, timeout time.Duration) context.Context {
 	t.Helper()
 	t.Parallel()
 	t.Cleanup(func() {
@@ -135,7 +140,7 @@ func begin(t *testing.T) context.Context {
 			t.Error("only needs may skip a test")
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -22,11 +22,11 @@ func long(background bool) *letta.AgentMessageCreateParams {
 	return tokens("SLOW 100 "+strings.Repeat("word ", 100), background)
 }
 
-// userTexts are what users said, in the agent's context: what the model reads.
-func userTexts(ctx context.Context, t *testing.T, id letta.AgentID) []string {
+// userTexts are what users said in messages.
+func userTexts(ctx context.Context, t *testing.T, ids []letta.MessageID) []string {
 	t.Helper()
 	var texts []string
-	for _, message := range retrieve(ctx, t, id).MessageIDs {
+	for _, message := range ids {
 		parts, err := server.client.Messages.Retrieve(ctx, message)
 		require.NoError(t, err)
 		for _, part := range parts {
@@ -100,7 +100,7 @@ func TestTurnAfterACancelledOne(t *testing.T) {
 					assert.Equal(t, letta.RunStatusCancelled, state.Status)
 				}
 				time.Sleep(2 * time.Second) // for the cancelled turn to do what it may still do
-				assert.Contains(t, userTexts(ctx, t, agent.ID), "remember me")
+				assert.Contains(t, userTexts(ctx, t, retrieve(ctx, t, agent.ID).MessageIDs), "remember me")
 			})
 		}
 	}
@@ -194,7 +194,7 @@ func TestApprovalsOfAConversation(t *testing.T) {
 
 // TestToolsThatAreNotAnswered: with WithCancelOnDone nothing waits after RunTools, wherever it ends.
 func TestToolsThatAreNotAnswered(t *testing.T) {
-	ctx := begin(t)
+	ctx := slow(t)
 	agent := talker(t, needsApproval)
 	conversation, err := server.client.Conversations.Create(ctx, &letta.ConversationCreateParams{AgentID: agent.ID})
 	require.NoError(t, err)

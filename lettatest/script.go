@@ -2,6 +2,7 @@ package lettatest
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -45,6 +46,7 @@ type Reply struct {
 
 var (
 	callLine = regexp.MustCompile(`(?m)^CALL (\S+) (\{.*\})\s*$`)
+	thenLine = regexp.MustCompile(`(?m)^THEN CALL (\S+) (\{.*\})\s*$`)
 	failLine = regexp.MustCompile(`(?m)^FAIL (\d+)`)
 	slowLine = regexp.MustCompile(`(?ms)^SLOW (\d+) (.*)`)
 )
@@ -52,21 +54,28 @@ var (
 // DefaultScript is what the model says unless Script says otherwise:
 //
 //	CALL tool {"some": "arguments"}   calls the tool; several lines make several calls
+//	THEN CALL tool {"some": "args"}   calls the tool when others have returned
 //	FAIL 429                          the provider fails with that status
 //	SLOW 100 some text                says the text, a word each 100 ms
 //
-// To anything else it says "You said: ...", and to the result of a tool "Tool said: ...".
+// To anything else it says "You said: ...", and to the result of a tool else "Tool said: ...".
 func DefaultScript(t Turn) Reply {
+	line := callLine
 	if t.said != "" {
-		said := []rune(t.said)
-		return Reply{Text: "Tool said: " + string(said[:min(len(said), 400)])}
+		line = thenLine
 	}
 	var calls []ToolCall
-	for _, c := range callLine.FindAllStringSubmatch(t.Text, -1) {
-		calls = append(calls, ToolCall{Name: c[1], Arguments: c[2]})
+	for _, c := range line.FindAllStringSubmatch(t.Text, -1) {
+		if !slices.ContainsFunc(t.ToolReturns, func(r ToolReturn) bool { return r.Name == c[1] }) {
+			calls = append(calls, ToolCall{Name: c[1], Arguments: c[2]})
+		}
 	}
 	if calls != nil {
 		return Reply{ToolCalls: calls}
+	}
+	if t.said != "" {
+		said := []rune(t.said)
+		return Reply{Text: "Tool said: " + string(said[:min(len(said), 400)])}
 	}
 	if f := failLine.FindStringSubmatch(t.Text); f != nil {
 		status, _ := strconv.Atoi(f[1])

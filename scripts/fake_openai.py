@@ -6,11 +6,12 @@
 What the last user message says is what the "model" does:
 
     CALL tool {"a": 1}          calls the tool; several such lines are several calls of one turn
+    THEN CALL tool {"a": 1}     calls the tool when others have returned
     FAIL 429                    the provider answers with that status (429 with Retry-After: 1)
     SLOW 200 one two three      the words, 200 ms apart
     anything else               "You said: anything else"
 
-After a tool result the answer is "Tool said: <result>". Streamed and unstreamed completions,
+After a tool result the answer is else "Tool said: <result>". Streamed and unstreamed completions,
 embeddings and the model list are served; every other path is 404.
 """
 
@@ -61,12 +62,15 @@ def unwrapped(text):
 
 
 def decide(messages):
-    if messages and messages[-1].get("role") == "tool":
-        return Turn(text="Tool said: " + plain(messages[-1].get("content"))[:400])
-    said = ""
+    said, called = "", set()  # called: the tools since then
     for message in messages:
         if message.get("role") == "user":
-            said = unwrapped(plain(message.get("content")))
+            said, called = unwrapped(plain(message.get("content"))), set()
+        called |= {call["function"]["name"] for call in message.get("tool_calls") or []}
+    if messages and messages[-1].get("role") == "tool":
+        if calls := [c for c in re.findall(r"^THEN CALL (\S+) (\{.*\})[ \t]*$", said, re.M) if c[0] not in called]:
+            return Turn(calls=calls)
+        return Turn(text="Tool said: " + plain(messages[-1].get("content"))[:400])
     calls = re.findall(r"^CALL (\S+) (\{.*\})[ \t]*$", said, re.M)
     if calls:
         return Turn(calls=calls)
