@@ -638,6 +638,14 @@ func TestTurnLockOfALostAnswer(t *testing.T) {
 			_, err := c.Agents.Messages.Stream(ctx, streamAgent, helloParams())
 			return err
 		}, hang, `{"id":"run-1","status":"running"}`, true},
+		"stream cut before the run has a name": {func(ctx context.Context, c *letta.Client) error {
+			stream, err := c.Agents.Messages.Stream(ctx, streamAgent, helloParams())
+			if err != nil {
+				return err
+			}
+			_, err = stream.Collect()
+			return err
+		}, func(w http.ResponseWriter, _ *http.Request) { sse(w) }, `{"id":"run-1","status":"running"}`, true},
 		"RunTools": {func(ctx context.Context, c *letta.Client) error {
 			_, err := c.Agents.Messages.RunTools(ctx, streamAgent, helloParams(), &letta.ToolRun{})
 			return err

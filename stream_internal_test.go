@@ -128,6 +128,8 @@ func TestTurnLockLeavesNothing(t *testing.T) {
 		switch {
 		case strings.Contains(r.URL.Path, "broken"):
 			w.WriteHeader(500)
+		case r.URL.Path == "/v1/runs/":
+			_, _ = fmt.Fprint(w, "[]")
 		case r.Header.Get("Accept") == "text/event-stream":
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = fmt.Fprint(w, "data: {\"message_type\":\"assistant_message\",\"content\":\"hi\"}\n\n")

@@ -22,6 +22,7 @@ type turnReader struct {
 	attached  bool                                              // to a run that had begun before
 	cancel    func(ctx context.Context, run RunID, c *settings) // see WithCancelOnDone; nil if it was not asked for
 	unlock    func()                                            // lets the next turn in; nil if there is no lock
+	idle      func(context.Context, *settings) bool             // reports whether no turn of the thread goes on
 	patience  time.Duration                                     // of the one who leaves, for a cancelled turn to end
 
 	caller  context.Context

@@ -140,10 +140,17 @@ func (t *turnReader) seeOff() {
 		t.readOn(ctx)
 	}
 	t.disconnect()
-	if run, cfg := t.runID(), t.cfg.followUp(); run != "" && t.unlock != nil && !t.over.Load() {
-		cfg.maxRetries = 0
-		waitUntil(ctx, func() bool { return t.core.runIsOver(ctx, run, cfg) }) // a server that cannot be reached may come back
+	if t.unlock == nil || t.over.Load() {
+		return
 	}
+	cfg := t.cfg.followUp()
+	cfg.maxRetries = 0
+	waitUntil(ctx, func() bool { // a server that cannot be reached may come back
+		if run := t.runID(); run != "" {
+			return t.core.runIsOver(ctx, run, cfg)
+		}
+		return t.idle == nil || t.idle(ctx, cfg) // the connection was lost before the server named the run
+	})
 }
 
 // readOn reads what nobody wants any more: to the end of a cancelled turn, which nothing else tells, for the server calls its

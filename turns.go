@@ -165,7 +165,7 @@ type turnLock struct {
 	holders atomic.Int32
 }
 
-// hold takes a share; nil of no lock. release may be called several times.
+// hold takes a share. Without a lock it returns nil. release may be called several times.
 func (l *turnLock) hold() (release func()) {
 	if l == nil {
 		return nil
@@ -226,7 +226,7 @@ func (t thread) streamUnder(ctx context.Context, lock *turnLock, r request, back
 
 // reader will read the answer to r.
 func (t thread) reader(r request, cfg *settings) *turnReader {
-	reader := &turnReader{core: t.core, cfg: cfg, operation: r.op.Name, subject: about(r.op.Name, r.ids...), patience: settleTimeout}
+	reader := &turnReader{core: t.core, cfg: cfg, operation: r.op.Name, subject: about(r.op.Name, r.ids...), patience: settleTimeout, idle: t.idle}
 	if cfg.cancelOnDone {
 		reader.cancel = t.cancel
 	}
