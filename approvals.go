@@ -31,6 +31,7 @@ func (s *ConversationMessageService) Pending(ctx context.Context, id Conversatio
 // Respond answers all calls that wait, in one request, and returns the rest of the turn. It asks for them first, and
 // sends nothing unless every one of them has exactly one answer. Calls of Respond, RespondStream and DenyAll for one agent
 // wait for each other in this client, and for turns with WithTurnLock: of two clicks the second gets ErrNothingPending.
+// A call of a client tool needs a ToolReturn: approved, it fails, because the server has no such function. RespondTools runs it.
 // params may be nil; they are those of a turn, without messages.
 func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, params *AgentMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	return s.thread(id).respond(ctx, "respond", exactly(answers), params, opts)

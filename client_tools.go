@@ -152,10 +152,19 @@ type ToolRun struct {
 	MaxRounds int
 }
 
+// Undecided gives those of the calls that a person has to decide on: the ones that are not of Tools. Approve is not asked.
+// After ErrPendingApproval it is given turn.PendingCalls().
+func (r *ToolRun) Undecided(calls []ToolCall) []ToolCall {
+	return slices.DeleteFunc(slices.Clone(calls), func(c ToolCall) bool {
+		return slices.ContainsFunc(r.Tools, func(tool *FuncTool) bool { return tool != nil && tool.Name == c.Name })
+	})
+}
+
 // RunTools sends messages, runs the client tools that the agent calls, side by side, sends back what they return, and
 // goes on until the turn ends. The turn holds the messages of all rounds, the usage of all, and the last stop
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
-// decides on, or that of a request. RespondTools goes on after ErrPendingApproval.
+// decides on, or that of a request. After ErrPendingApproval a person decides on run.Undecided(turn.PendingCalls()), and RespondTools
+// goes on.
 //
 // When RunTools ends early, because of an error, a panic of a function of yours or the end of the context, calls may be left
 // that wait for an answer, and the agent refuses messages until Respond or DenyAll. With WithCancelOnDone such calls are
@@ -172,9 +181,11 @@ func (s *ConversationMessageService) RunTools(ctx context.Context, id Conversati
 }
 
 // RespondTools answers the calls that wait, as Respond does, and goes on as RunTools does: for a person who decides in a later
-// request on a turn that ended with ErrPendingApproval. Calls of run.Tools that wait too need no answer: those tools are run.
-// Every other call needs exactly one, from answers or from run.Approve. params may be nil; they are those of a turn, without
-// messages. The lock is taken as by Respond.
+// request on a turn that ended with ErrPendingApproval. Calls of run.Tools that wait too need no answer: those tools are run,
+// whatever the person says about the other calls. ApprovalReturn runs such a tool as well, or denies its call, and
+// ToolReturn says what it returned. Every other call needs exactly one answer, from answers or from run.Approve;
+// run.Undecided tells which calls those are. params may be nil; they are those of a turn, without messages. The lock is taken
+// as by Respond.
 func (s *AgentMessageService) RespondTools(ctx context.Context, id AgentID, answers []Approval, params *AgentMessageCreateParams, run *ToolRun, opts ...RequestOption) (*Turn, error) {
 	return s.thread(id).respondTools(ctx, answers, params, run, opts)
 }
@@ -309,20 +320,25 @@ func (l *toolLoop) rounds(ctx context.Context) error {
 	}
 }
 
-// complete adds to the answers of the caller those to the other calls that wait: our tools run, and Approve decides.
+// complete adds to the answers of the caller those to the other calls that wait: our tools run, and Approve decides. A call
+// of our tools that the caller approves runs here: the server has no such function.
 func (l *toolLoop) complete(ctx context.Context, calls []ToolCall, answers []Approval) ([]Approval, error) {
-	answered := make(map[ToolCallID]bool, len(answers))
+	given := make(map[ToolCallID]Approval, len(answers))
 	for _, a := range answers {
-		answered[answerTo(a)] = true
+		given[answerTo(a)] = a
 	}
-	open := slices.DeleteFunc(slices.Clone(calls), func(c ToolCall) bool {
-		return answered[c.ToolCallID] || l.tools[c.Name] == nil && l.run.Approve == nil
-	})
-	// No tool runs if the answers do not fit.
+	var open []ToolCall
 	all := slices.Clone(answers)
-	for _, c := range open {
-		all = append(all, &ToolReturn{ToolCallID: c.ToolCallID})
+	for _, c := range calls {
+		ours := l.tools[c.Name] != nil
+		switch answer, answered := given[c.ToolCallID]; {
+		case ours && approves(answer):
+			open = append(open, c)
+		case !answered && (ours || l.run.Approve != nil):
+			open, all = append(open, c), append(all, &ToolReturn{ToolCallID: c.ToolCallID})
+		}
 	}
+	// No tool runs if the answers do not fit.
 	if err := CheckApprovals(calls, all); err != nil {
 		return nil, err
 	}
@@ -330,7 +346,15 @@ func (l *toolLoop) complete(ctx context.Context, calls []ToolCall, answers []App
 	if err != nil {
 		return nil, fail(l.subject, "%w", err)
 	}
-	return append(slices.Clone(answers), rest...), nil
+	kept := slices.DeleteFunc(slices.Clone(answers), func(a Approval) bool {
+		return slices.ContainsFunc(open, func(c ToolCall) bool { return c.ToolCallID == answerTo(a) })
+	})
+	return append(kept, rest...), nil
+}
+
+func approves(answer Approval) bool {
+	a, ok := answer.(*ApprovalReturn)
+	return ok && a != nil && a.Approve
 }
 
 // answer decides on the calls of others, and then runs our tools side by side.

@@ -245,6 +245,61 @@ func TestPartsInOrder(t *testing.T) {
 	}
 }
 
+// TestRespondToolsWithAnAnswerToEachCall: a person was asked about a client tool too. Approved it runs here, denied it does not.
+func TestRespondToolsWithAnAnswerToEachCall(t *testing.T) {
+	t.Parallel()
+	server, client, id := talk(t)
+	_, err := client.Agents.Update(t.Context(), id, &letta.AgentUpdateParams{
+		ToolRules:     []letta.ToolRule{&letta.RequiresApprovalToolRule{ToolName: "memory_insert"}},
+		ModelSettings: letta.Some[letta.ModelSettings](&letta.OpenAIModelSettings{ParallelToolCalls: letta.Some(true)}),
+	})
+	require.NoError(t, err)
+	var returned []lettatest.ToolReturn
+	server.Script(func(turn lettatest.Turn) lettatest.Reply {
+		if returned = turn.ToolReturns; returned != nil {
+			return lettatest.Reply{Text: "done"}
+		}
+		return lettatest.Reply{ToolCalls: []lettatest.ToolCall{
+			{Name: "memory_insert", Arguments: `{"label": "human", "new_string": "x"}`}, {Name: "add", Arguments: `{}`},
+		}}
+	})
+	for _, tt := range []struct {
+		insert, add bool
+		ran         int
+		text        string
+	}{
+		{insert: true, add: true, ran: 1, text: "3"},
+		{insert: true, add: false, ran: 0, text: "denied"},
+		{insert: false, add: true, ran: 1, text: "3"},
+	} {
+		ran := 0
+		run := &letta.ToolRun{Tools: []*letta.FuncTool{tool(t, "add", func(context.Context, struct{}) (string, error) { ran++; return "3", nil })}}
+		turn, err := client.Agents.Messages.RunTools(t.Context(), id, helloParams(), run)
+		require.ErrorIs(t, err, letta.ErrPendingApproval)
+		undecided := run.Undecided(turn.PendingCalls())
+		require.Len(t, undecided, 1)
+		require.Equal(t, "memory_insert", undecided[0].Name)
+
+		var answers []letta.Approval
+		for _, call := range turn.PendingCalls() {
+			answers = append(answers, &letta.ApprovalReturn{ToolCallID: call.ToolCallID, Approve: call.Name == "add" && tt.add || call.Name == "memory_insert" && tt.insert})
+		}
+		_, err = client.Agents.Messages.RespondTools(t.Context(), id, append(answers, answers[1]), nil, run)
+		require.ErrorIs(t, err, letta.ErrInvalidApprovals, "two answers to one call")
+		require.Zero(t, ran)
+		turn, err = client.Agents.Messages.RespondTools(t.Context(), id, answers, nil, run)
+		require.NoError(t, err)
+		require.Equal(t, "done", turn.Text())
+		require.Equal(t, tt.ran, ran)
+		require.Len(t, returned, 2)
+		for _, r := range returned {
+			if r.Name == "add" {
+				require.Contains(t, r.Text, tt.text)
+			}
+		}
+	}
+}
+
 // TestRespondTools: a person decides in another request than the one that asked.
 func TestRespondTools(t *testing.T) {
 	t.Parallel()
