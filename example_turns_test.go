@@ -4,14 +4,19 @@ package letta_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/letta-go/letta"
 	"github.com/letta-go/letta/lettatest"
@@ -225,6 +230,31 @@ func newCarefulAgent() (client *letta.Client, agent *letta.AgentState, turn *let
 	return client, agent, turn, stop
 }
 
+// A server tool that waits for a person, and an agent that has it.
+func ExampleToolCreateParams_approval() {
+	client, stop := newTestClient()
+	defer stop()
+	ctx := context.Background()
+
+	tool, err := client.Tools.Ensure(ctx, "send_money", &letta.ToolCreateParams{ // when the program starts
+		SourceCode:              "def send_money(amount: int) -> str:\n    \"\"\"\n    Sends money.\n\n    Args:\n        amount (int): In euros.\n    \"\"\"\n    return 'sent'\n",
+		DefaultRequiresApproval: true, // of every agent that gets the tool from now on
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	agent, err := client.Agents.Create(ctx, &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tools: []string{tool.Name}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	turn, err := client.Agents.Messages.Create(ctx, agent.ID, &letta.AgentMessageCreateParams{
+		Messages: []letta.MessageInput{letta.UserText(`CALL send_money {"amount": 5}`)},
+	})
+	fmt.Println(turn.StopReason, turn.PendingCalls()[0].Name, err)
+	// Output: requires_approval send_money <nil>
+}
+
 func ExampleAgentMessageService_Respond() {
 	client, agent, turn, stop := newCarefulAgent()
 	defer stop()
@@ -248,15 +278,22 @@ func ExampleAgentMessageService_RespondTools() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	run := &letta.ToolRun{Tools: []*letta.FuncTool{tool}}
+
+	// RunTools ended with ErrPendingApproval. Ask the person about these calls:
+	for _, call := range run.Undecided(turn.PendingCalls()) {
+		fmt.Println(call.Name, call.Arguments)
+	}
 	callID := turn.PendingCalls()[0].ToolCallID // in the page that asked
 
-	// In the request of the person who decides: the agent may call your tools again.
+	// In the request of the person who decides: your tools run, those that wait and those that the agent calls next.
 	turn, err = client.Agents.Messages.RespondTools(ctx, agent.ID, []letta.Approval{
 		&letta.ApprovalReturn{ToolCallID: callID, Approve: true},
-	}, nil, &letta.ToolRun{Tools: []*letta.FuncTool{tool}})
+	}, nil, run)
 
 	fmt.Println(turn.StopReason, err)
-	// Output: end_turn <nil>
+	// Output: memory_insert {"label": "human", "new_string": "x"}
+	// end_turn <nil>
 }
 
 // A browser that reconnects in the middle of an answer: the turn does not depend on the request that began it.
@@ -265,60 +302,165 @@ func ExampleRunMessageService_Stream_reconnect() {
 	defer stop()
 
 	// POST /chat begins the turn, and tells the browser its run.
-	begin := func(r *http.Request, text string) (letta.RunID, error) {
+	begin := func(w http.ResponseWriter, r *http.Request) {
 		stream, err := client.Agents.Messages.Stream(r.Context(), agent.ID, &letta.AgentMessageCreateParams{
-			Messages:     []letta.MessageInput{letta.UserText(text)},
+			Messages:     []letta.MessageInput{letta.UserText(r.FormValue("text"))},
 			StreamTokens: true, Background: true,
 		}, letta.WithTurnLock(), letta.WithPings()) // without WithCancelOnDone: the turn goes on without a reader
-		if err != nil {
-			return "", err
-		}
-		defer stream.Close()
-		for _, err := range stream.Messages() { // the first event names the run
-			if err != nil || stream.RunID() != "" {
-				return stream.RunID(), err
+		if err == nil {
+			defer stream.Close()
+			for _, err = range stream.Messages() { // the first event names the run
+				if err != nil || stream.RunID() != "" {
+					break
+				}
 			}
 		}
-		return stream.RunID(), nil
+		if err != nil {
+			http.Error(w, "no answer", letta.HTTPStatus(err))
+			return
+		}
+		fmt.Fprint(w, stream.RunID())
 	}
 
-	// GET /answers/{run}?after=n shows what came after an event, now or as it comes.
-	follow := func(w http.ResponseWriter, r *http.Request, runID letta.RunID, after int) error {
+	// GET /answers/{run} sends the answer as server-sent events, from the start or from where the browser lost its connection.
+	follow := func(w http.ResponseWriter, r *http.Request) {
+		runID := letta.RunID(r.PathValue("run"))
 		run, err := client.Runs.Retrieve(r.Context(), runID) // the id comes from the browser
-		if err != nil {
-			return err
+		if err == nil && run.AgentID != agent.ID {           // the agent of the user who is signed in
+			err = letta.ErrNotFound
 		}
-		if run.AgentID != agent.ID { // the agent of the user who is signed in
-			return letta.ErrNotFound
-		}
-		stream, err := client.Runs.Messages.Stream(r.Context(), runID, &letta.RunMessageStreamParams{StartingAfter: after})
 		if err != nil {
-			return err
+			http.Error(w, "no such answer", letta.HTTPStatus(err))
+			return
+		}
+		last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID")) // a browser that reconnects sends it; 0 for the start
+		stream, err := client.Runs.Messages.Stream(r.Context(), runID, &letta.RunMessageStreamParams{StartingAfter: last})
+		if err != nil {
+			http.Error(w, "no answer", letta.HTTPStatus(err))
+			return
 		}
 		defer stream.Close()
+		wrote := false
+		send := func(event string, data any) {
+			wrote = true
+			w.Header().Set("Content-Type", "text/event-stream")
+			text, _ := json.Marshal(data)
+			fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", stream.LastSeq(), event, text)
+			http.NewResponseController(w).Flush()
+		}
 		for message, err := range stream.Messages() {
 			if err != nil {
-				return err
+				if !wrote { // the browser gives up
+					http.Error(w, "no answer", letta.HTTPStatus(err))
+				}
+				return // without "done" the browser connects again
 			}
 			if message, ok := message.(*letta.AssistantMessage); ok {
-				// Server-sent events: a browser that reconnects sends the last id again.
-				fmt.Fprintf(w, "id: %d\ndata: %q\n\n", stream.LastSeq(), message.Content.String())
+				send("message", message.Content.String())
 			}
 		}
-		return nil
+		send("done", stream.Result().StopReason)
 	}
 
-	runID, err := begin(httptest.NewRequest(http.MethodPost, "/chat", nil), "hello")
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /chat", begin)
+	mux.HandleFunc("GET /answers/{run}", follow)
+	site := httptest.NewServer(mux)
+	defer site.Close()
+
+	_, run := visit(site, http.MethodPost, "/chat?text=hello", "")
+	fmt.Println(visit(site, http.MethodGet, "/answers/"+run, ""))
+	fmt.Println(visit(site, http.MethodGet, "/answers/"+run, "3"))
+	_, run = visit(site, http.MethodPost, "/chat?text=FAIL+429", "")
+	fmt.Println(visit(site, http.MethodGet, "/answers/"+run, ""))
+	// Output:
+	// 200 text/event-stream id: 2 event: message data: "You" id: 3 event: message data: " said:" id: 4 event: message data: " hello" id: 4 event: done data: "end_turn"
+	// 200 text/event-stream id: 4 event: message data: " hello" id: 4 event: done data: "end_turn"
+	// 502 text/plain; charset=utf-8 no answer
+}
+
+// visit is what a browser does.
+func visit(site *httptest.Server, method, path, lastEventID string) (head, body string) {
+	request, err := http.NewRequest(method, site.URL+path, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	first, again := httptest.NewRecorder(), httptest.NewRecorder()
-	if err := follow(first, httptest.NewRequest(http.MethodGet, "/answers", nil), runID, 0); err != nil {
+	if lastEventID != "" {
+		request.Header.Set("Last-Event-ID", lastEventID)
+	}
+	response, err := site.Client().Do(request)
+	if err != nil {
 		log.Fatal(err)
 	}
-	err = follow(again, httptest.NewRequest(http.MethodGet, "/answers", nil), runID, 2)
-	fmt.Println(strings.Count(first.Body.String(), "data:"), strings.Count(again.Body.String(), "data:"), err)
-	// Output: 3 2 <nil>
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return fmt.Sprint(response.StatusCode, " ", response.Header.Get("Content-Type")), strings.Join(strings.Fields(string(text)), " ")
+}
+
+// A turn with tools of this program goes on when its request has ended, and is a chain of runs.
+func ExampleAgentMessageService_RunTools_outlive() {
+	client, agent, stop := newTestAgent("user_1")
+	defer stop()
+	tool, err := letta.NewTool("weather", "Tells the weather of a city.", weather)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var next sync.Map // by run: the one that goes on with the turn, "" if none does. In your database, if a server may stop
+
+	// POST /chat begins the turn, and tells the browser its first run.
+	begin := func(w http.ResponseWriter, r *http.Request) {
+		ctx, text := context.WithoutCancel(r.Context()), r.FormValue("text")
+		began, failed := make(chan letta.RunID, 1), make(chan error, 1)
+		go func() {
+			var current letta.RunID
+			_, err := client.Agents.Messages.RunTools(ctx, agent.ID, &letta.AgentMessageCreateParams{
+				Messages:     []letta.MessageInput{letta.UserText(text)},
+				StreamTokens: true, Background: true,
+			}, &letta.ToolRun{
+				Tools: []*letta.FuncTool{tool},
+				OnMessage: func(message letta.Message) {
+					run := message.Common().RunID
+					switch {
+					case run == "" || run == current:
+						return
+					case current == "":
+						began <- run
+					default:
+						next.Store(current, run) // the tools have returned
+					}
+					current = run
+				},
+			}, letta.WithTurnLock(), letta.WithPings())
+			next.Store(current, letta.RunID("")) // the turn is over, or a person has to decide
+			if current == "" {
+				failed <- err
+			}
+		}()
+		select {
+		case run := <-began:
+			fmt.Fprint(w, run)
+		case err := <-failed:
+			http.Error(w, "no answer", letta.HTTPStatus(err))
+		}
+	}
+
+	answer := httptest.NewRecorder()
+	begin(answer, httptest.NewRequest(http.MethodPost, "/chat?text="+url.QueryEscape(`CALL weather {"city": "Oslo"}`), nil))
+	runs := 0
+	for run := letta.RunID(answer.Body.String()); run != ""; { // the browser, until the turn is over
+		id, known := next.Load(run)
+		if !known {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		run = id.(letta.RunID)
+		runs++
+	}
+	fmt.Println(answer.Code, runs)
+	// Output: 200 2
 }
 
 func ExampleAgentMessageService_Pending() {
@@ -390,6 +532,42 @@ func ExampleNewMessageStream_interface() {
 
 	fmt.Println(page.String(), errors.Is(err, letta.ErrStreamTruncated))
 	// Output: Half an ans true
+}
+
+func TestLettatestApproval(t *testing.T) {
+	srv := lettatest.NewServer(t)
+	client := srv.Client()
+	srv.Tool("send_money", func(arguments string) (string, error) { return "sent", nil })
+	srv.Script(func(turn lettatest.Turn) lettatest.Reply {
+		switch {
+		case len(turn.ToolReturns) == 0:
+			return lettatest.Reply{ToolCalls: []lettatest.ToolCall{{Name: "send_money", Arguments: `{"amount": 5}`}}}
+		case turn.ToolReturns[0].Error: // the person said no
+			return lettatest.Reply{Text: "I did not send it: " + turn.ToolReturns[0].Text}
+		}
+		return lettatest.Reply{Text: "It is " + turn.ToolReturns[0].Text + "."}
+	})
+	agent, err := client.Agents.Create(t.Context(), &letta.AgentCreateParams{
+		Model: "openai/gpt-4o-mini", Tools: []string{"send_money"},
+		ToolRules: []letta.ToolRule{&letta.RequiresApprovalToolRule{ToolName: "send_money"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for answer, want := range map[bool]string{true: "It is sent.", false: "I did not send it: Error: request to call tool denied. User reason: no"} {
+		asked, err := client.Agents.Messages.Create(t.Context(), agent.ID, &letta.AgentMessageCreateParams{
+			Messages: []letta.MessageInput{letta.UserText("send 5 euros")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn, err := client.Agents.Messages.Respond(t.Context(), agent.ID, []letta.Approval{
+			&letta.ApprovalReturn{ToolCallID: asked.PendingCalls()[0].ToolCallID, Approve: answer, Reason: "no"},
+		}, nil)
+		if err != nil || turn.Text() != want {
+			t.Fatal(turn.Text(), err)
+		}
+	}
 }
 
 func TestLettatestExample(t *testing.T) {

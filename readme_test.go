@@ -113,8 +113,9 @@ func TestReadmeProgram(t *testing.T) {
 		stop()
 		_ = command.Wait()
 	}()
+	say := "hello"
 	ask := func(path, user string) (int, string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+path, strings.NewReader("hello"))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+path, strings.NewReader(say))
 		require.NoError(t, err)
 		request.Header.Set("X-User", user)
 		for {
@@ -122,7 +123,7 @@ func TestReadmeProgram(t *testing.T) {
 			if err != nil { // not yet there
 				require.NoError(t, t.Context().Err())
 				time.Sleep(20 * time.Millisecond)
-				request.Body = io.NopCloser(strings.NewReader("hello"))
+				request.Body = io.NopCloser(strings.NewReader(say))
 				continue
 			}
 			body, err := io.ReadAll(response.Body)
@@ -140,6 +141,10 @@ func TestReadmeProgram(t *testing.T) {
 	status, answer := ask("/chat", "user_1")
 	assert.Equal(t, http.StatusOK, status)
 	assert.Equal(t, "You said: hello", answer)
+	say = "FAIL 429" // after the server has answered 200
+	status, answer = ask("/chat", "user_1")
+	assert.Equal(t, http.StatusBadGateway, status)
+	assert.Equal(t, "no answer\n", answer)
 	count, err := server.Client().Agents.Count(t.Context(), letta.Tags("user_1"))
 	require.NoError(t, err)
 	assert.Equal(t, 1, count)

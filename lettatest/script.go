@@ -13,8 +13,10 @@ type Turn struct {
 	ConversationID string // "" outside of conversations
 	RunID          string
 
-	Text        string       // the last message of a user
-	Step        int          // 0 for the first model call of the turn, then 1 and so on
+	Text string // the last message of a user
+	// Step is 0 for the first model call of the run, then 1 and so on. Every answer to calls that waited, of approvals or of client
+	// tools, begins a run, and Step is 0 again: look at ToolReturns to tell it from a new message.
+	Step        int
 	ToolReturns []ToolReturn // what tools returned since the last model call, be they the server's or the client's
 
 	said string // the same as the model reads it: the last one
