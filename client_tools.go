@@ -146,7 +146,7 @@ type ToolRun struct {
 	Approve func(context.Context, ToolCall) *ApprovalReturn
 	// OnMessage, if set, makes each round a stream, and is given its messages as they come, in pieces with StreamTokens. Calls
 	// of Tools and requests for an approval come whole, at the end of their round: a call of Tools as a ToolCallMessage, any
-	// other as an ApprovalRequestMessage.
+	// other as an ApprovalRequestMessage. Each round is a run of its own, which Common().RunID tells.
 	OnMessage func(Message)
 	// MaxRounds bounds how often tools are run for one turn; 0 means 10.
 	MaxRounds int
@@ -164,7 +164,8 @@ func (r *ToolRun) Undecided(calls []ToolCall) []ToolCall {
 // goes on until the turn ends. The turn holds the messages of all rounds, the usage of all, and the last stop
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
 // decides on, or that of a request. After ErrPendingApproval a person decides on run.Undecided(turn.PendingCalls()), and RespondTools
-// goes on.
+// goes on. Several calls come side by side only if the agent's model may make them: by default Letta 0.16.8 keeps the first of
+// a step; ParallelToolCalls in its ModelSettings keeps all.
 //
 // When RunTools ends early, because of an error, a panic of a function of yours or the end of the context, calls may be left
 // that wait for an answer, and the agent refuses messages until Respond or DenyAll. With WithCancelOnDone such calls are
