@@ -5,6 +5,7 @@ package attempt
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,9 +74,11 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	})
 	_, own := transport.(*http.Transport)
 	// net/http repeats a request without a body by itself after some HTTP/2 resets, and without end where a server refuses every
-	// stream. A context that has ended stops it.
+	// stream. A context that has ended stops it. Over HTTP/1 it repeats what must not arrive twice only if no byte was written,
+	// because the connection had died: that is no repeat.
 	if r.Body == nil {
 		var repeats atomic.Int32
+		var http2 atomic.Bool // the connection before
 		switch {
 		case policy.Once:
 		case own:
@@ -89,8 +92,12 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 				cancel(nil)
 			}
 		}()
-		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			if a.wroteHeaders.Load() && repeats.Add(-1) < 0 {
+		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+			switch before := http2.Swap(speaksHTTP2(got.Conn, transport, r.URL.Scheme)); {
+			case !a.wroteHeaders.Load():
+			case !before && !replayable(r):
+				a.wroteHeaders.Store(false)
+			case repeats.Add(-1) < 0:
 				cancel(errRepeated)
 			}
 		}})
@@ -105,10 +112,13 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	}
 	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
-	case a.Err != nil:
-		if context.Cause(ctx) == errRepeated { //nolint:errorlint // it is the very one
-			a.Err = errRepeated // not the end of a context: the caller's goes on
+	case context.Cause(ctx) == errRepeated: //nolint:errorlint // it is the very one, and not the end of the caller's context
+		if a.Response != nil && a.Response.Body != nil { // the answer came first, and its body ends with the context
+			_ = a.Response.Body.Close()
 		}
+		a.Response, a.Err = nil, errRepeated
+		return a
+	case a.Err != nil:
 		a.Response = nil
 		return a
 	case a.Response == nil:
@@ -133,6 +143,24 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(a.Body))
 	return a
+}
+
+// replayable reports whether net/http repeats such a request over HTTP/1 though bytes of it were written.
+func replayable(r *http.Request) bool {
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
+}
+
+// speaksHTTP2 reports whether a connection does, as far as one can tell.
+func speaksHTTP2(conn net.Conn, transport http.RoundTripper, scheme string) bool {
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		return encrypted.ConnectionState().NegotiatedProtocol == "h2"
+	}
+	own, ok := transport.(*http.Transport)
+	return scheme == "https" || ok && own.Protocols != nil && own.Protocols.UnencryptedHTTP2()
 }
 
 func (a *Attempt) readBody(policy Policy) error {

@@ -221,3 +221,57 @@ func TestRelease(t *testing.T) {
 	}
 	require.Equal(t, strings.Repeat("a", 10_000), string(kept.Body))
 }
+
+// staleConn is a connection that has died unnoticed once stale is set: not a byte can be written.
+type staleConn struct {
+	net.Conn
+	stale *atomic.Bool
+}
+
+func (c staleConn) Write(p []byte) (int, error) {
+	if c.stale.Load() {
+		return 0, errors.New("broken pipe")
+	}
+	return c.Conn.Write(p)
+}
+
+// TestStaleConnection: net/http sends a request of which no byte was written over another connection, and that is no repeat.
+func TestStaleConnection(t *testing.T) {
+	t.Parallel()
+	for name, policy := range map[string]attempt.Policy{"once": once, "stream": {Once: true, Stream: true}, "wrapped": once} {
+		var served atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			served.Add(1)
+			_, _ = io.WriteString(w, "fine")
+		}))
+		defer server.Close()
+		for range 20 { // a cancelled request may be answered all the same
+			var last *atomic.Bool
+			own := newTransport(t)
+			own.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+				last = new(atomic.Bool)
+				return staleConn{conn, last}, err
+			}
+			var transport http.RoundTripper = own
+			if name == "wrapped" {
+				transport = roundTrip(own.RoundTrip)
+			}
+			for i := range 2 {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, nil)
+				require.NoError(t, err)
+				before := served.Load()
+				a := attempt.Send(transport, r, policy)
+				require.NoError(t, a.Err, name)
+				body, err := io.ReadAll(a.Response.Body)
+				require.NoError(t, err, name)
+				require.NoError(t, a.Response.Body.Close())
+				require.Equal(t, "fine", string(body))
+				require.Equal(t, before+1, served.Load())
+				if i == 0 {
+					last.Store(true)
+				}
+			}
+		}
+	}
+}
