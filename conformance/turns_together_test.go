@@ -56,10 +56,12 @@ func (p place) params(text string) *letta.AgentMessageCreateParams {
 }
 
 func (p place) runTools(ctx context.Context, c *letta.Client, text string, run *letta.ToolRun) (*letta.Turn, error) {
+	params := p.params(text)
+	params.StreamTokens = run.OnMessage != nil
 	if p.conversation == "" {
-		return c.Agents.Messages.RunTools(ctx, p.agent, p.params(text), run)
+		return c.Agents.Messages.RunTools(ctx, p.agent, params, run)
 	}
-	return c.Conversations.Messages.RunTools(ctx, p.conversation, p.params(text), run)
+	return c.Conversations.Messages.RunTools(ctx, p.conversation, params, run)
 }
 
 func (p place) respondTools(ctx context.Context, c *letta.Client, answers []letta.Approval, run *letta.ToolRun) (*letta.Turn, error) {
@@ -187,6 +189,10 @@ func TestTurnAfterRunTools(t *testing.T) {
 			}
 			return call
 		},
+		"while it speaks": func(_ *testing.T, run *letta.ToolRun, end func()) string {
+			run.OnMessage = func(letta.Message) { end() }
+			return "SLOW 100 " + strings.Repeat("word ", 100)
+		},
 		"in Approve": func(_ *testing.T, run *letta.ToolRun, end func()) string {
 			run.Approve = func(_ context.Context, c letta.ToolCall) *letta.ApprovalReturn {
 				end()
@@ -201,8 +207,10 @@ func TestTurnAfterRunTools(t *testing.T) {
 			}
 			t.Run(where+" "+how, func(t *testing.T) {
 				ctx := slow(t)
+				used := map[string]place{}
 				for _, name := range []string{"agent", "conversation"} {
 					p := places[name](ctx, t)
+					used[name] = p
 					client := newClient(t, letta.WithTurnLock(), letta.WithCancelOnDone())
 					short, cancel := context.WithCancel(ctx)
 					defer cancel()
@@ -223,7 +231,9 @@ func TestTurnAfterRunTools(t *testing.T) {
 					waits, err := p.pending(ctx)
 					require.NoError(t, err)
 					assert.Nil(t, waits, name)
-					time.Sleep(2 * time.Second) // for the cancelled turn to do what it may still do
+				}
+				time.Sleep(2 * time.Second) // for the cancelled turns to do what they may still do
+				for name, p := range used {
 					assert.Contains(t, p.said(ctx, t), "remember me", name)
 				}
 			})
