@@ -33,7 +33,6 @@ func newUsers(client *letta.Client) (*peruser.Users, error) {
 	return peruser.New(client, peruser.Options{
 		Create: func(ctx context.Context, userID string) (*letta.AgentCreateParams, error) {
 			return &letta.AgentCreateParams{
-				Name:         userID,
 				Model:        "openai/gpt-4o-mini",
 				MemoryBlocks: []letta.CreateBlock{{Label: "human", Value: "The user's id is " + userID + "."}},
 			}, nil
