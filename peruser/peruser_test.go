@@ -135,8 +135,11 @@ func TestInvalidUsers(t *testing.T) {
 	_, err := users.Agent(t.Context(), "user_1")
 	require.ErrorIs(t, err, letta.ErrInvalidArgument)
 	for _, bad := range []peruser.Options{
-		{CacheSize: -1}, {CacheTTL: -1}, {LookAfter: -1},
-		{RequestOptions: []letta.RequestOption{letta.WithDeleteOwnDuplicate()}}, {RequestOptions: []letta.RequestOption{nil}},
+		{CacheSize: -1},
+		{CacheTTL: -1},
+		{LookAfter: -1},
+		{RequestOptions: []letta.RequestOption{letta.WithDeleteOwnDuplicate()}},
+		{RequestOptions: []letta.RequestOption{nil}},
 	} {
 		_, err = peruser.New(server.Client(), bad)
 		require.ErrorIs(t, err, letta.ErrInvalidArgument)
