@@ -407,7 +407,9 @@ type AgentCreateParams struct {
 	// Deprecated: use Model, unless the server is that old.
 	LLM           string        `json:"llm,omitzero"`
 	ModelSettings ModelSettings `json:"model_settings,omitzero"`
-	// Name is generated when left out. Letters, digits, space, _ - and ' only: Letta 0.16.8 answers 500 to others.
+	// Name is generated when left out. Do not make it from a user id: Letta 0.16.8 takes letters, digits, space, _ - and ' only,
+	// and answers 500 to an e-mail address; Letta 0.6.12 takes 50 characters of ASCII without ', and answers 422. It is not checked
+	// here, because Letta Cloud documents no rule.
 	Name string `json:"name,omitzero"`
 	// Deprecated: use ModelSettings.
 	ParallelToolCalls          Opt[bool] `json:"parallel_tool_calls,omitzero"`

@@ -33,12 +33,18 @@ func (s *ConversationMessageService) Pending(ctx context.Context, id Conversatio
 // wait for each other in this client, and for turns with WithTurnLock: of two clicks the second gets ErrNothingPending.
 // A call of a client tool needs a ToolReturn: approved, it fails, because the server has no such function. RespondTools runs it.
 // params may be nil; they are those of a turn, without messages.
+//
+// Of two clients that answer at the same moment, Letta 0.16.8 carries out both, and the tool runs twice. It refuses the
+// second, which gets ErrBusy, in the conversation "default", which is the agent's own messages under a lock of the server:
+// Conversations.Messages.Respond with the agent in the params. One that comes when the first has just ended is a turn in which
+// no tool runs.
 func (s *AgentMessageService) Respond(ctx context.Context, id AgentID, answers []Approval, params *AgentMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	return s.thread(id).respond(ctx, "respond", exactly(answers), params, opts)
 }
 
 // Respond answers all calls that wait in the conversation, as Agents.Messages.Respond does. For the conversation
-// "default", params name the agent.
+// "default", params name the agent. Of two clients that answer at the same moment, Letta 0.16.8 refuses the second, with
+// ErrBusy, in the conversation "default", and in another only if the answer is a stream: use RespondStream there.
 func (s *ConversationMessageService) Respond(ctx context.Context, id ConversationID, answers []Approval, params *ConversationMessageCreateParams, opts ...RequestOption) (*Turn, error) {
 	return s.thread(id, params).respond(ctx, "respond", exactly(answers), params, opts)
 }

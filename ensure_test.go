@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -831,62 +833,71 @@ func TestEnsureInTwoProcesses(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		t.Run(fmt.Sprintf("late=%v", late), func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t)
-			var lookups, creates sync.WaitGroup
-			lookups.Add(2)
-			creates.Add(2)
-			shown := make(chan struct{})
-			f.before = func(w http.ResponseWriter, r *http.Request, number int) bool {
-				switch {
-				case r.Method == "GET" && number <= 2:
-					f.answer(w, r)
-					lookups.Done()
-					lookups.Wait()
+			f := new(fleet)
+			f.server = unstarted(t, f.handle) // in the bubble, there is no network
+			f.URL = "http://127.0.0.1:1"
+			synctest.Test(t, func(t *testing.T) {
+				const create = 300 * time.Millisecond // is how long one takes
+				var lookups sync.WaitGroup
+				lookups.Add(2)
+				shown := make(chan struct{})
+				f.before = func(w http.ResponseWriter, r *http.Request, number int) bool {
+					switch {
+					case r.Method == "GET" && number <= 2:
+						f.answer(w, r)
+						lookups.Done()
+						lookups.Wait()
+						return true
+					case r.Method != "POST":
+						return false
+					case !late:
+						time.Sleep(create)
+						return false
+					}
+					agent := f.add("new", "user_1")
+					first := agent.ID == "agent-1"
+					f.mu.Lock()
+					agent.Invisible = first
+					f.mu.Unlock()
+					if first {
+						<-shown
+					} else {
+						time.Sleep(create)
+						time.AfterFunc(create/5, func() {
+							f.mu.Lock()
+							f.agents[0].Invisible = false
+							f.mu.Unlock()
+							close(shown)
+						})
+					}
+					write(w, f.row(agent, []string{"agent.tags"}))
 					return true
-				case r.Method != "POST" || !late:
-					return false
 				}
-				f.mu.Lock()
-				n := len(f.agents)
-				agent := &fleetAgent{
-					ID: fmt.Sprintf("agent-%d", n+1), Name: "new", Tags: []string{"user_1"}, Invisible: n == 0,
-					CreatedAt: time.Unix(1_700_000_000+int64(n), 0).UTC(),
-				}
-				f.agents = append(f.agents, agent)
-				f.mu.Unlock()
-				creates.Done()
-				creates.Wait()
-				if n == 0 {
-					<-shown
-				} else {
-					time.Sleep(300 * time.Millisecond) // how long a create takes
-					time.AfterFunc(60*time.Millisecond, func() {
-						f.mu.Lock()
-						f.agents[0].Invisible = false
-						f.mu.Unlock()
-						close(shown)
+				results := make([]*letta.Ensured, 2)
+				var wg sync.WaitGroup
+				for i := range results {
+					client := f.client(t, letta.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+						w := httptest.NewRecorder()
+						if r.Body == nil {
+							r.Body = http.NoBody
+						}
+						f.Config.Handler.ServeHTTP(w, r)
+						return w.Result(), nil
+					})}))
+					wg.Go(func() {
+						var err error
+						results[i], err = client.Agents.Ensure(t.Context(), []string{"user_1"}, newAgent)
+						assert.NoError(t, err)
 					})
 				}
-				write(w, f.row(agent, []string{"agent.tags"}))
-				return true
-			}
-			results := make([]*letta.Ensured, 2)
-			var wg sync.WaitGroup
-			for i := range results {
-				client := f.client(t)
-				wg.Go(func() {
-					var err error
-					results[i], err = client.Agents.Ensure(t.Context(), []string{"user_1"}, newAgent)
-					assert.NoError(t, err)
-				})
-			}
-			wg.Wait()
-			require.Len(t, f.seen("POST"), 2)
-			for _, r := range results {
-				require.Equal(t, letta.AgentID("agent-1"), r.Agent.ID, "both have the oldest")
-				require.Equal(t, []letta.AgentID{"agent-2"}, r.Duplicates)
-			}
-			require.NotEqual(t, results[0].Created, results[1].Created)
+				wg.Wait()
+				require.Len(t, f.seen("POST"), 2)
+				for _, r := range results {
+					require.Equal(t, letta.AgentID("agent-1"), r.Agent.ID, "both have the oldest")
+					require.Equal(t, []letta.AgentID{"agent-2"}, r.Duplicates)
+				}
+				require.NotEqual(t, results[0].Created, results[1].Created)
+			})
 		})
 	}
 }

@@ -2,6 +2,7 @@ package letta
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,11 +88,12 @@ type FieldError struct {
 func (e *APIError) Error() string {
 	const maxShownFields = 5
 	var b strings.Builder
-	subject := e.subject
-	if subject == "" {
-		subject = e.Method + " " + e.Path // made by hand, in a test
+	b.WriteString("letta: ")
+	// One made by hand, in a test, may lack any of these.
+	if subject := cmp.Or(e.subject, strings.TrimSpace(e.Method+" "+e.Path), e.Operation); subject != "" {
+		b.WriteString(subject + ": ")
 	}
-	fmt.Fprintf(&b, "letta: %s: %d %s", subject, e.StatusCode, http.StatusText(e.StatusCode))
+	b.WriteString(strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))))
 	if e.Message != "" {
 		b.WriteString(": " + oneLine(e.Message))
 	}
@@ -273,7 +275,8 @@ func later(err error) error {
 //
 //   - 200 for nil
 //   - 400 for what the server or this package calls invalid
-//   - 404 for ErrNotFound
+//   - 404 for ErrNotFound, but for a 404 that Agents.Create or Agents.List got, also within Ensure and Find: that is 502,
+//     because the server lacks a model or tool that your program names, or is no Letta server
 //   - 413 and 415 for an upload that is too large, or of a type that Letta does not take
 //   - 409 for what is not possible now: ErrBusy, ErrPendingApproval, ErrNothingPending and their kind
 //   - 499 for a context that was cancelled, as by a browser that left; nobody reads that answer, and http.StatusText has no
@@ -310,7 +313,7 @@ func HTTPStatus(err error) int {
 		return http.StatusBadGateway
 	case is(ErrBusy, ErrPendingApproval, ErrNothingPending, ErrNoActiveRun, ErrInvalidApprovals, ErrConflict):
 		return http.StatusConflict
-	case is(ErrNotFound):
+	case is(ErrNotFound) && !(errors.As(err, &api) && (api.Operation == "agents.create" || api.Operation == "agents.list")):
 		return http.StatusNotFound
 	case is(ErrInvalidArgument, ErrInvalidTags, ErrValidation, ErrBadRequest):
 		return http.StatusBadRequest

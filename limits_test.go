@@ -221,6 +221,8 @@ func TestHTTPStatus(t *testing.T) {
 	}{
 		{nil, 200},
 		{api(404, ""), 404},
+		{fmt.Errorf("wrapped: %w", &letta.APIError{StatusCode: 404, Operation: "agents.create"}), 502},
+		{fmt.Errorf("wrapped: %w", &letta.APIError{StatusCode: 404, Operation: "conversations.create"}), 404}, // of the agent
 		{api(400, ""), 400},
 		{api(422, ""), 400},
 		{api(409, ""), 409},
@@ -259,9 +261,37 @@ func TestHTTPStatus(t *testing.T) {
 	require.NoError(t, err)
 	_, err = gone.Agents.List(t.Context(), nil)
 	assert.Equal(t, 503, letta.HTTPStatus(err))
+	_, err = client.Agents.Find(t.Context(), []string{"user_1"})
+	assert.Equal(t, 404, letta.HTTPStatus(err))
+	noModel := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			reply(200, "[]")(w, r)
+			return
+		}
+		reply(404, `{"detail":"NOT_FOUND: Handle openai/gpt-5 not found, must be one of []"}`)(w, r)
+	})
+	_, err = noModel.client(t).Agents.Ensure(t.Context(), []string{"user_1"}, &letta.AgentCreateParams{Model: "openai/gpt-5"})
+	assert.ErrorIs(t, err, letta.ErrNotFound)
+	assert.Equal(t, 502, letta.HTTPStatus(err), "a model that the server lacks is no user that is unknown")
+	noLetta := serve(t, reply(404, ""))
+	_, err = noLetta.client(t).Agents.Find(t.Context(), []string{"user_1"})
+	assert.Equal(t, 502, letta.HTTPStatus(err), "neither is a wrong base URL")
 	cut := serve(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
 	_, err = cut.client(t, letta.WithMaxRetries(0)).Agents.List(t.Context(), nil)
 	assert.Equal(t, 502, letta.HTTPStatus(fmt.Errorf("sign-up: %w", err)), "a broken connection is not the program's fault, whoever wraps it")
+}
+
+func TestAPIErrorMadeByHand(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]*letta.APIError{
+		"letta: 409 Conflict":                  {StatusCode: 409},
+		"letta: 409 Conflict: busy":            {StatusCode: 409, Message: "busy"},
+		"letta: agents.create: 409 Conflict":   {StatusCode: 409, Operation: "agents.create"},
+		"letta: GET /v1/agents/: 409 Conflict": {StatusCode: 409, Method: "GET", Path: "/v1/agents/"},
+		"letta: 599":                           {StatusCode: 599},
+	} {
+		assert.Equal(t, want, err.Error())
+	}
 }
 
 // --- lists -----------------------------------------------------------------------------------------------------------

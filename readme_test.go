@@ -53,7 +53,7 @@ func program(t *testing.T) string {
 // programs in examples.
 func TestPages(t *testing.T) {
 	compiled := "\n" + flat(program(t)) // TestReadmeProgram compiles it
-	for _, pattern := range []string{"example*_test.go", "*/example*_test.go", "examples/*/*.go"} {
+	for _, pattern := range []string{"example*_test.go", "*/example*_test.go", "*/*/example*_test.go", "examples/*/*.go"} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, file := range files {

@@ -253,7 +253,7 @@ func TestRecordedStreams(t *testing.T) {
 				require.NoError(t, err)
 				reader.sequence.last = n - 1
 			}
-			stream, err := reader.open(t.Context(), request{op: Operation{x.Name, http.MethodPost, "/" + x.Name}})
+			stream, err := reader.open(t.Context(), request{op: Operation{x.Name, http.MethodPost, "/" + x.Name}, body: struct{}{}})
 			require.NoError(t, err)
 			for m, err := range stream.Messages() {
 				if err == nil {

@@ -10,10 +10,12 @@ import (
 
 // How a stream works.
 //
-// A stream has three rooms. This file is what the user holds. stream_connection.go connects, resumes and finds out how the
-// turn ended; it knows frames, and nothing of what they add up to. accumulator.go joins the pieces of messages; it does no
-// I/O. No goroutine belongs to
-// a stream that is read: the loop over Messages pulls each frame from the connection.
+// This file is what the user holds. It pulls frames from a source: stream_reader.go reads them from the server, over the
+// connections of stream_connection.go, and knows nothing of what they add up to; stream_memory.go has them in memory.
+// accumulator.go joins the pieces of messages, and does no I/O. When a connection ends, stream_resume.go goes on with the
+// run, and stream_sequence.go tells what is new and what is missing. When the stream ends, stream_settle.go cancels the run
+// and releases the lock. No goroutine belongs to a stream that is read: the loop over Messages pulls each frame from the
+// connection.
 //
 //	           headers                      stop reason, then [DONE]
 //	request ───────────► reading ──────────────────────────────────────► complete
@@ -26,10 +28,9 @@ import (
 //	                     └─ the run cannot be resumed ───────────────────► cut, silent
 //
 // Only background runs can be resumed; for others, cut and silent are ends. A stream has one ending, the first that
-// comes, and everything else follows from it: the error that the loop gets; whether the server has ended the turn, or
-// WithCancelOnDone has to cancel the run; and when the lock of WithTurnLock is released. That is at once, but after a
-// cancel only when the server has obeyed: Letta 0.16.8 answers a cancel at once and obeys later, and a turn that comes in
-// between is lost from the agent's context. So the one who has cancelled reads the stream to its end.
+// comes, and everything else follows from it: the error that the loop gets, whether WithCancelOnDone has to cancel the run,
+// and when the lock of WithTurnLock is released: when the turn has ended at the server, or after a minute. Letta 0.16.8
+// answers a cancel at once and obeys later, so whoever has cancelled reads the stream to its end; see stream_settle.go.
 
 // How a stream fails, inside a [*StreamError].
 var (

@@ -12,6 +12,8 @@ import (
 	"github.com/letta-go/letta/internal/sse"
 )
 
+// An answer that carries events: asked for, read with an idle timeout, closed.
+
 const drainTime = 20 * time.Millisecond
 
 // connection is one answer that carries events.

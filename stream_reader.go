@@ -12,6 +12,8 @@ import (
 	"github.com/letta-go/letta/internal/sse"
 )
 
+// The frames of a turn, read from the server, and how they end.
+
 // turnReader reads the frames of a turn from the server, over one connection or, if it can be resumed, several.
 type turnReader struct {
 	core      *core

@@ -12,6 +12,8 @@ import (
 	"github.com/letta-go/letta/internal/sse"
 )
 
+// How a stream goes on after a cut.
+
 const (
 	resumeTimeout = 15 * time.Second // for the headers of a resumed stream
 	maxResumes    = 5                // in a row, without a new frame

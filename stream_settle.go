@@ -9,7 +9,7 @@ import (
 )
 
 // What follows when a stream ends before its turn does: the run is cancelled if WithCancelOnDone asks for that, and the lock
-// of WithTurnLock is held until the turn has ended at the server too. A turn that begins before is lost from the agent's
+// of WithTurnLock is held until the turn has ended at the server too. A turn that begins before that is lost from the agent's
 // context, where the older one overwrites it.
 
 const (

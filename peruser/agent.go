@@ -18,7 +18,9 @@ import (
 // If there is no agent and Options.Create is set, it takes the user's lock and creates one with [letta.AgentService.Ensure],
 // which looks again first: only a complete, empty list leads to a create. A caller whose context ends gets its error; a
 // create that is under way is then waited for, 10 s at most, and so is not made again by the next caller. After a create
-// whose outcome is not known, as when the connection broke, the lock is kept for 5 s, in which the agent is looked for.
+// whose outcome is not known, because the connection broke or the server answered 5xx, the agent is looked for during
+// Options.LookAfter, with the lock kept. Letta 0.16.8 answers 500 also to some mistakes in what Create returned, such as a
+// Name with a colon: each sign-up then takes that long, and fails.
 func (u *Users) Agent(ctx context.Context, userID string) (letta.AgentID, error) {
 	if k, ok := u.known(userID); ok {
 		return k.agent, nil
@@ -160,7 +162,11 @@ func (u *Users) create(ctx context.Context, userID string) (letta.AgentID, error
 	defer cancelLate()
 	work, cancel := while(late, held)
 	defer cancel()
-	ensured, err := u.client.Agents.Ensure(work, []string{tag}, params, u.requestOptions()...)
+	opts := u.requestOptions()
+	if u.options.DeleteOwnDuplicate {
+		opts = append(opts, letta.WithDeleteOwnDuplicate())
+	}
+	ensured, err := u.client.Agents.Ensure(work, []string{tag}, params, opts...)
 	var id letta.AgentID
 	switch {
 	case err == nil:
@@ -201,9 +207,9 @@ func outcomeUnknown(err error) bool {
 
 // await looks for an agent that a server may still be creating.
 func (u *Users) await(ctx context.Context, tag string) letta.AgentID {
-	ctx, cancel := context.WithTimeout(ctx, u.unknownCreate)
+	ctx, cancel := context.WithTimeout(ctx, u.options.LookAfter)
 	defer cancel()
-	for pause := u.unknownCreate / 64; ; pause *= 2 {
+	for pause := u.options.LookAfter / 64; ; pause *= 2 {
 		agent, err := u.client.Agents.Find(ctx, []string{tag}, u.requestOptions()...)
 		if err == nil {
 			return agent.ID

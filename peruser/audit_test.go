@@ -37,8 +37,7 @@ func TestUsersDoNotShare(t *testing.T) {
 // TestCreateThatShowsLate: the answer to a create is lost, and the agent appears after Ensure has looked for it.
 func TestCreateThatShowsLate(t *testing.T) {
 	t.Parallel()
-	server, users := setUp(t, peruser.Options{Create: newAgent})
-	users.SetUnknownCreate(10 * time.Second)
+	server, users := setUp(t, peruser.Options{Create: newAgent, LookAfter: 10 * time.Second})
 	server.Fail(lettatest.Fault{Method: "POST", Path: "/v1/agents/", Drop: lettatest.DropBeforeRead, Times: 1})
 	done := make(chan struct{})
 	go func() {

@@ -33,7 +33,6 @@ func newUsers(client *letta.Client) (*peruser.Users, error) {
 	return peruser.New(client, peruser.Options{
 		Create: func(ctx context.Context, userID string) (*letta.AgentCreateParams, error) {
 			return &letta.AgentCreateParams{
-				Name:         userID,
 				Model:        "openai/gpt-4o-mini",
 				MemoryBlocks: []letta.CreateBlock{{Label: "human", Value: "The user's id is " + userID + "."}},
 			}, nil
@@ -136,6 +135,21 @@ func ExampleUsers_Middleware() {
 	})
 	mux := http.NewServeMux()
 	mux.Handle("POST /chat", users.Middleware(sessionUser)(chat))
+	mux.HandleFunc("DELETE /me", deleteMe(users)) // not behind it: a user without an agent would get one first
+}
+
+// deleteMe stands for the handler that deletes a user.
+func deleteMe(users *peruser.Users) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		userID, err := sessionUser(r)
+		if err != nil {
+			http.Error(w, "sign in", http.StatusUnauthorized)
+			return
+		}
+		if err := users.Delete(r.Context(), userID); err != nil {
+			http.Error(w, "try again", letta.HTTPStatus(err))
+		}
+	}
 }
 
 func ExampleUsers_Delete() {

@@ -19,10 +19,12 @@ type contextKey struct{}
 // user from the request's session; an error, or a blank id, is answered with 401. The other answers:
 //
 //	404  the user has no agent, and Options.Create is nil
+//	502  the server answered 500 or refused your key, or it lacks the model that Options.Create names
 //	503  with Retry-After: the server is down or overloaded, or the user's lock cannot be taken
 //	else letta.HTTPStatus of the error
 //
-// The answers hold the status's name only. No error leads to a new agent.
+// The answers hold the status's name only. No error leads to a new agent. A handler that deletes users stands outside: behind
+// Middleware, a user without an agent would get one first.
 func (u *Users) Middleware(userID func(*http.Request) (string, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -21,9 +21,8 @@ import (
 const (
 	defaultCacheSize = 10_000
 	defaultCacheTTL  = 5 * time.Minute
-	// The times of a create, which stand in the documentation of Agent.
-	lateCreate    = 10 * time.Second
-	unknownCreate = 5 * time.Second
+	defaultLookAfter = 5 * time.Second
+	lateCreate       = 10 * time.Second // stands in the documentation of Agent
 )
 
 // ErrLock says that the lock of a user could not be taken, or was lost before the work under it was done. It wraps the
@@ -46,7 +45,13 @@ type Options struct {
 	// CacheSize is how many users are remembered; default 10,000. CacheTTL is for how long; default 5 minutes.
 	CacheSize int
 	CacheTTL  time.Duration
-	// RequestOptions go with every request, such as letta.WithProject.
+	// LookAfter is for how long Agent looks for the new agent, with the user's lock kept, when a create failed and the agent may
+	// still appear: the connection broke, or the server answered 5xx. Default 5 s. If a server takes longer than that to
+	// create it, the user's next call can create a second one.
+	LookAfter time.Duration
+	// DeleteOwnDuplicate is letta.WithDeleteOwnDuplicate, for instances of a program without a Locker.
+	DeleteOwnDuplicate bool
+	// RequestOptions go with every request, such as letta.WithProject. New takes no option that is for some methods only.
 	RequestOptions []letta.RequestOption
 }
 
@@ -65,8 +70,6 @@ type Users struct {
 	creates keyed.Flights[letta.AgentID]
 	opens   keyed.Flights[letta.ConversationID]
 	locks   keyed.Locks[string] // by tag
-
-	unknownCreate time.Duration // the constant, but in tests
 }
 
 // known is the agent of a user. What else is cached of the user points to it, and so ends with it.
@@ -84,12 +87,21 @@ func New(client *letta.Client, options Options) (*Users, error) {
 		return nil, invalid("CacheSize is negative")
 	case options.CacheTTL < 0:
 		return nil, invalid("CacheTTL is negative")
+	case options.LookAfter < 0:
+		return nil, invalid("LookAfter is negative")
+	}
+	// Find checks its options before its tags, which here are none. Nothing is sent.
+	if _, err := client.Agents.Find(context.Background(), nil, options.RequestOptions...); !errors.Is(err, letta.ErrInvalidTags) {
+		return nil, fmt.Errorf("peruser: RequestOptions: %w", err)
 	}
 	if options.CacheSize == 0 {
 		options.CacheSize = defaultCacheSize
 	}
 	if options.CacheTTL == 0 {
 		options.CacheTTL = defaultCacheTTL
+	}
+	if options.LookAfter == 0 {
+		options.LookAfter = defaultLookAfter
 	}
 	// The cache is asked for no expiry: that would cost a goroutine, which somebody would have to stop.
 	agents, err := otter.New(&otter.Options[string, *known]{MaximumSize: options.CacheSize})
@@ -100,7 +112,7 @@ func New(client *letta.Client, options Options) (*Users, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peruser: %w", err)
 	}
-	return &Users{client: client, options: options, clock: newClock(options.CacheTTL), agents: agents, conversations: conversations, unknownCreate: unknownCreate}, nil
+	return &Users{client: client, options: options, clock: newClock(options.CacheTTL), agents: agents, conversations: conversations}, nil
 }
 
 func (u *Users) requestOptions(more ...letta.RequestOption) []letta.RequestOption {

@@ -1,6 +1,7 @@
 package peruser_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,9 +53,9 @@ func usersOf(t *testing.T, server *lettatest.Server, options peruser.Options) *p
 	t.Helper()
 	client := server.Client(letta.WithMaxRetries(0))
 	t.Cleanup(client.Close)
+	options.LookAfter = cmp.Or(options.LookAfter, 50*time.Millisecond)
 	users, err := peruser.New(client, options)
 	require.NoError(t, err)
-	users.SetUnknownCreate(50 * time.Millisecond)
 	return users
 }
 
@@ -133,7 +134,13 @@ func TestInvalidUsers(t *testing.T) {
 	_, users = setUp(t, peruser.Options{Tag: func(string) string { return " " }})
 	_, err := users.Agent(t.Context(), "user_1")
 	require.ErrorIs(t, err, letta.ErrInvalidArgument)
-	for _, bad := range []peruser.Options{{CacheSize: -1}, {CacheTTL: -1}} {
+	for _, bad := range []peruser.Options{
+		{CacheSize: -1},
+		{CacheTTL: -1},
+		{LookAfter: -1},
+		{RequestOptions: []letta.RequestOption{letta.WithDeleteOwnDuplicate()}},
+		{RequestOptions: []letta.RequestOption{nil}},
+	} {
 		_, err = peruser.New(server.Client(), bad)
 		require.ErrorIs(t, err, letta.ErrInvalidArgument)
 	}
@@ -193,6 +200,37 @@ func TestUnknownCreates(t *testing.T) {
 		_, err = users.Agent(t.Context(), "user_1")
 		require.NoError(t, err)
 		require.Equal(t, 1, countAgents(t, server))
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestDeleteOwnDuplicate: another instance creates the user's agent just before this one does.
+func TestDeleteOwnDuplicate(t *testing.T) {
+	t.Parallel()
+	for deleteOwn, left := range map[bool]int{false: 2, true: 1} {
+		server := lettatest.NewServer(t)
+		other := server.Client()
+		faster := roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost {
+				_, err := other.Agents.Create(r.Context(), &letta.AgentCreateParams{Model: "openai/gpt-4o-mini", Tags: []string{"user_1"}})
+				assert.NoError(t, err)
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})
+		client := server.Client(letta.WithHTTPClient(&http.Client{Transport: faster}))
+		users, err := peruser.New(client, peruser.Options{Create: newAgent, DeleteOwnDuplicate: deleteOwn})
+		require.NoError(t, err)
+		agent, err := users.Agent(t.Context(), "user_1")
+		require.NoError(t, err)
+		theirs, err := other.Agents.Find(t.Context(), []string{"user_1"})
+		require.NoError(t, err)
+		assert.Equal(t, theirs.ID, agent)
+		assert.Equal(t, left, countAgents(t, server))
+		client.Close()
+		other.Close()
 	}
 }
 

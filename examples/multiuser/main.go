@@ -89,7 +89,6 @@ func run(ctx context.Context, session *example.Session) error {
 // signUp gives a new user an agent; a user who has one keeps it.
 func signUp(ctx context.Context, client *letta.Client, userID, model string) (*letta.Ensured, error) {
 	return client.Agents.Ensure(ctx, []string{userID}, &letta.AgentCreateParams{
-		Name:         userID,
 		Model:        model,
 		MemoryBlocks: []letta.CreateBlock{{Label: "human", Value: "The user's id is " + userID + "."}},
 	})

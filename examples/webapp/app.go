@@ -79,7 +79,7 @@ func newApp(cfg config) (*app, error) {
 func (a *app) newAgent(_ context.Context, user string) (*letta.AgentCreateParams, error) {
 	a.created.Store(user, true)
 	return &letta.AgentCreateParams{
-		Name:  "Agent of " + user,
+		Name:  "Agent of " + user, // users are user_1 and so on; an e-mail address would be no valid Name
 		Model: a.model,
 		Tools: a.tools,
 		MemoryBlocks: []letta.CreateBlock{

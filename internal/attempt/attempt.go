@@ -113,10 +113,13 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	}
 	a.Response, a.Err = transport.RoundTrip(r) //nolint:bodyclose // readBody closes it, or the caller of a stream
 	switch {
-	case a.Err != nil:
-		if context.Cause(ctx) == errRepeated { //nolint:errorlint // it is the very one
-			a.Err = errRepeated // not the end of a context: the caller's goes on
+	case context.Cause(ctx) == errRepeated: //nolint:errorlint // it is the very one, and not the end of the caller's context
+		if a.Response != nil && a.Response.Body != nil { // the answer came first, but its body ends with the context
+			_ = a.Response.Body.Close()
 		}
+		a.Response, a.Err = nil, errRepeated
+		return a
+	case a.Err != nil:
 		a.Response = nil
 		return a
 	case a.Response == nil:
