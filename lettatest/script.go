@@ -47,8 +47,7 @@ type Reply struct {
 }
 
 var (
-	callLine = regexp.MustCompile(`(?m)^CALL (\S+) (\{.*\})\s*$`)
-	thenLine = regexp.MustCompile(`(?m)^THEN CALL (\S+) (\{.*\})\s*$`)
+	callLine = regexp.MustCompile(`(?m)^(THEN )?CALL (\S+) (\{.*\})\s*$`)
 	failLine = regexp.MustCompile(`(?m)^FAIL (\d+)`)
 	slowLine = regexp.MustCompile(`(?ms)^SLOW (\d+) (.*)`)
 )
@@ -62,30 +61,25 @@ var (
 //
 // To anything else it says "You said: ...", and to the result of a tool else "Tool said: ...".
 func DefaultScript(t Turn) Reply {
-	line := callLine
-	if t.said != "" {
-		line = thenLine
-	}
 	var calls []ToolCall
-	for _, c := range line.FindAllStringSubmatch(t.Text, -1) {
-		if !slices.ContainsFunc(t.ToolReturns, func(r ToolReturn) bool { return r.Name == c[1] }) {
-			calls = append(calls, ToolCall{Name: c[1], Arguments: c[2]})
+	for _, c := range callLine.FindAllStringSubmatch(t.Text, -1) {
+		returned := slices.ContainsFunc(t.ToolReturns, func(r ToolReturn) bool { return r.Name == c[2] })
+		if then := c[1] != ""; then == (t.said != "") && !returned {
+			calls = append(calls, ToolCall{Name: c[2], Arguments: c[3]})
 		}
 	}
-	if calls != nil {
+	number := func(digits string) int { n, _ := strconv.Atoi(digits); return n }
+	fail, slow := failLine.FindStringSubmatch(t.Text), slowLine.FindStringSubmatch(t.Text)
+	switch {
+	case calls != nil:
 		return Reply{ToolCalls: calls}
-	}
-	if t.said != "" {
+	case t.said != "":
 		said := []rune(t.said)
 		return Reply{Text: "Tool said: " + string(said[:min(len(said), 400)])}
-	}
-	if f := failLine.FindStringSubmatch(t.Text); f != nil {
-		status, _ := strconv.Atoi(f[1])
-		return Reply{Fail: status}
-	}
-	if f := slowLine.FindStringSubmatch(t.Text); f != nil {
-		ms, _ := strconv.Atoi(f[1])
-		return Reply{Text: f[2], Delay: time.Duration(ms) * time.Millisecond}
+	case fail != nil:
+		return Reply{Fail: number(fail[1])}
+	case slow != nil:
+		return Reply{Text: slow[2], Delay: time.Duration(number(slow[1])) * time.Millisecond}
 	}
 	return Reply{Text: "You said: " + t.Text}
 }
