@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -109,6 +110,9 @@ func measureAll(args []string) error {
 	if *which != "" && *out != "" { // measured again, beside what the file has of the other parts
 		if old, err := readResults(*out); err == nil {
 			r = old
+			if slices.Contains(p.parts, "calls") { // joined with nothing any more
+				r.Runs, r.Rounds = 1, p.rounds
+			}
 		}
 	}
 	return run(p, &lab{env: *env, profile: *profile}, r, func() error {
