@@ -1,10 +1,6 @@
 package letta
 
-import (
-	"context"
-	"net/http"
-	"net/url"
-)
+import "context"
 
 // AttachByName gives the agent the tool of a name and returns the tool. If the server has no tool of that name, the error is
 // ErrNotFound. For a built-in tool it is enough to name it in AgentCreateParams.Tools.
@@ -25,17 +21,13 @@ func (s *AgentToolService) AttachByName(ctx context.Context, id AgentID, name st
 	}
 	ctx, cancel := cfg.boundAll(ctx)
 	defer cancel()
-	found, err := do[[]*Tool](ctx, s.core, request{op: Operation{"tools.list", http.MethodGet, "/v1/tools/"}, query: url.Values{"name": {name}}}, []RequestOption{cfg})
+	tools := ToolService{s.core}
+	tool, err := tools.find(ctx, subject, name, []RequestOption{cfg})
 	if err != nil {
 		return nil, err
 	}
-	for _, tool := range found {
-		if tool.Name == name {
-			if err := s.Attach(ctx, id, tool.ID, cfg); err != nil {
-				return nil, later(err)
-			}
-			return tool, nil
-		}
+	if err := s.Attach(ctx, id, tool.ID, cfg); err != nil {
+		return nil, later(err)
 	}
-	return nil, fail(subject, "no tool is named %q: %w", oneLine(name), ErrNotFound)
+	return tool, nil
 }

@@ -14,22 +14,10 @@ func (s *FolderService) Find(ctx context.Context, name string, opts ...RequestOp
 }
 
 func (s *FolderService) find(ctx context.Context, operation, name string, opts []RequestOption) (*Folder, error) {
-	if name == "" {
-		return nil, invalid(operation, "the name is empty")
-	}
-	folders, err := s.List(ctx, &FolderListParams{Name: name}, opts...)
-	if err != nil {
-		return nil, err
-	}
-	for _, folder := range folders {
-		if folder.Name == name {
-			return folder, nil
-		}
-	}
-	return nil, fail(operation, "%w %q", errNoFolder, oneLine(name))
+	return named(operation, name, errNoFolder, func() ([]*Folder, error) { return s.List(ctx, &FolderListParams{Name: name}, opts...) },
+		func(f *Folder) string { return f.Name })
 }
 
-// errNoFolder is the answer of a complete list, unlike a 404.
 var errNoFolder = fmt.Errorf("%w: there is no folder", ErrNotFound)
 
 // Ensure returns the folder with the Name of params, and creates it as they say if there is none. A folder that is there is

@@ -16,22 +16,28 @@ func (s *ToolService) Find(ctx context.Context, name string, opts ...RequestOpti
 }
 
 func (s *ToolService) find(ctx context.Context, operation, name string, opts []RequestOption) (*Tool, error) {
-	if name == "" {
-		return nil, invalid(operation, "the name is empty")
-	}
-	tools, err := s.List(ctx, &ToolListParams{Name: name}, opts...)
-	if err != nil {
-		return nil, err
-	}
-	for _, tool := range tools {
-		if tool.Name == name { // a server that does not know the filter sends all
-			return tool, nil
-		}
-	}
-	return nil, fail(operation, "%w %q", errNoTool, name)
+	return named(operation, name, errNoTool, func() ([]*Tool, error) { return s.List(ctx, &ToolListParams{Name: name}, opts...) },
+		func(t *Tool) string { return t.Name })
 }
 
-// errNoTool is the answer of a complete list, unlike a 404.
+// named finds the row with exactly this name in a list that is filtered by it: a server that does not know the filter sends
+// all. none is the error of a complete list without it, unlike a 404.
+func named[T any](subject, name string, none error, list func() ([]T, error), nameOf func(T) string) (T, error) {
+	if name == "" {
+		return *new(T), invalid(subject, "the name is empty")
+	}
+	rows, err := list()
+	if err != nil {
+		return *new(T), err
+	}
+	for _, row := range rows {
+		if nameOf(row) == name {
+			return row, nil
+		}
+	}
+	return *new(T), fail(subject, "%w %q", none, oneLine(name))
+}
+
 var errNoTool = fmt.Errorf("%w: there is no tool", ErrNotFound)
 
 // Ensure returns the tool of this name, as params describe it: one that is up to date is left alone, any other is made or
