@@ -122,28 +122,19 @@ func (t thread) pending(ctx context.Context, opts []RequestOption) (*ApprovalReq
 // respond answers what waits, and waits for the rest of the turn. The lock comes before the look at what waits: of two
 // answers to the same calls, the second would be another turn.
 func (t thread) respond(ctx context.Context, method string, answer answering, params *AgentMessageCreateParams, opts []RequestOption) (*Turn, error) {
-	cfg, err := t.core.resolveFor(t.operation(method), accepts{turns: true}, opts, t.id())
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := cfg.bound(ctx, request{turn: true})
-	defer cancel()
-	cfg.timeout, cfg.timeoutSet = 0, true
-	lock, release, err := t.core.lockTurn(ctx, true, t.key(), t.subject(method))
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	sent, err := t.answered(ctx, method, answer, params, cfg)
-	if err != nil {
-		return nil, err
-	}
-	r, err := t.turn("create", sent, false)
-	if err != nil {
-		return nil, later(err)
-	}
-	turn, err := t.createUnder(ctx, lock, r, cfg)
-	return turn, later(err)
+	whole := request{op: Operation{Name: t.operation(method)}, ids: []any{t.id()}, turn: true}
+	return locked(ctx, t.core, t.key(), whole, true, opts, func(ctx context.Context, lock *turnLock, cfg *settings) (*Turn, error) {
+		sent, err := t.answered(ctx, method, answer, params, cfg)
+		if err != nil {
+			return nil, err
+		}
+		r, err := t.turn("create", sent, false)
+		if err != nil {
+			return nil, later(err)
+		}
+		turn, err := t.createUnder(ctx, lock, r, cfg)
+		return turn, later(err)
+	})
 }
 
 func (t thread) respondStream(ctx context.Context, answers []Approval, params *AgentMessageCreateParams, opts []RequestOption) (*MessageStream, error) {

@@ -149,7 +149,7 @@ func (t *turnReader) seeOff() {
 		if run := t.runID(); run != "" {
 			return t.core.runIsOver(ctx, run, cfg)
 		}
-		return t.idle == nil || t.idle(ctx, cfg) // the connection was lost before the server named the run
+		return t.idle(ctx, cfg) // the connection was lost before the server named the run
 	})
 }
 

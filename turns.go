@@ -73,7 +73,7 @@ func (t thread) create(ctx context.Context, params *AgentMessageCreateParams, op
 	if err != nil {
 		return nil, err
 	}
-	return locked(ctx, t.core, t.key(), r, opts, func(ctx context.Context, lock *turnLock, cfg *settings) (*Turn, error) {
+	return locked(ctx, t.core, t.key(), r, false, opts, func(ctx context.Context, lock *turnLock, cfg *settings) (*Turn, error) {
 		return t.createUnder(ctx, lock, r, cfg)
 	})
 }
@@ -133,9 +133,9 @@ func (t thread) idle(ctx context.Context, cfg *settings) bool {
 	return true
 }
 
-// locked does something that is part of an agent's turns, under a lock if WithTurnLock asks for that, and nil otherwise. The
-// timeout is for both.
-func locked[T any](ctx context.Context, c *core, key string, r request, opts []RequestOption, f func(context.Context, *turnLock, *settings) (T, error)) (out T, err error) {
+// locked does something that is part of an agent's turns, under a lock if it always needs one or WithTurnLock asks for it, and
+// nil otherwise. The timeout is for both.
+func locked[T any](ctx context.Context, c *core, key string, r request, always bool, opts []RequestOption, f func(context.Context, *turnLock, *settings) (T, error)) (out T, err error) {
 	cfg, err := c.resolve(r, nil, opts)
 	if err != nil {
 		return out, err
@@ -143,7 +143,7 @@ func locked[T any](ctx context.Context, c *core, key string, r request, opts []R
 	ctx, cancel := cfg.bound(ctx, r)
 	defer cancel()
 	cfg.timeout, cfg.timeoutSet = 0, true
-	lock, release, err := c.lockTurn(ctx, cfg.turnLock, key, about(r.op.Name, r.ids...))
+	lock, release, err := c.lockTurn(ctx, always || cfg.turnLock, key, about(r.op.Name, r.ids...))
 	if err != nil {
 		return out, err
 	}
@@ -153,7 +153,7 @@ func locked[T any](ctx context.Context, c *core, key string, r request, opts []R
 
 // compact sends a request for a compaction, which is no turn but must not meet one.
 func (t thread) compact(ctx context.Context, r request, opts []RequestOption) (*CompactionResponse, error) {
-	return locked(ctx, t.core, t.key(), r, opts, func(ctx context.Context, _ *turnLock, cfg *settings) (*CompactionResponse, error) {
+	return locked(ctx, t.core, t.key(), r, false, opts, func(ctx context.Context, _ *turnLock, cfg *settings) (*CompactionResponse, error) {
 		return do[*CompactionResponse](ctx, t.core, r, []RequestOption{cfg})
 	})
 }

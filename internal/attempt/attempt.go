@@ -76,32 +76,14 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 		WroteHeaders: func() { a.wroteHeaders.Store(true) },
 	})
 	_, own := transport.(*http.Transport)
-	// net/http repeats a request by itself after some HTTP/2 resets if it has no body, or can have it again, and without end
-	// where a server refuses every stream. A context that has ended stops it.
 	if r.Body == nil || !policy.Once {
-		var repeats atomic.Int32
-		switch {
-		case policy.Once:
-		case own:
-			repeats.Store(1)
-		default:
-			repeats.Store(16) // a transport of the caller may send requests of its own with this context, such as for a token
-		}
 		guarded, cancel := context.WithCancelCause(ctx)
 		defer func() {
 			if !a.open { // the body of a stream is still to be read; the context of r ends then
 				cancel(nil)
 			}
 		}()
-		ctx = httptrace.WithClientTrace(guarded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			switch {
-			case !a.wroteHeaders.Load():
-			case repeats.Add(-1) < 0:
-				cancel(errRepeated)
-			default:
-				a.repeated.Store(own)
-			}
-		}})
+		ctx = httptrace.WithClientTrace(guarded, a.boundRepeats(cancel, own, policy.Once))
 	}
 	r = r.WithContext(ctx)
 	if policy.Once {
@@ -144,6 +126,28 @@ func Send(transport http.RoundTripper, r *http.Request, policy Policy) *Attempt 
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(a.Body))
 	return a
+}
+
+// boundRepeats ends the context of a request that net/http repeats too often. It does so by itself after some HTTP/2 resets if
+// the request has no body, or can have it again, and without end where a server refuses every stream.
+func (a *Attempt) boundRepeats(cancel context.CancelCauseFunc, own, once bool) *httptrace.ClientTrace {
+	var repeats atomic.Int32
+	switch {
+	case once:
+	case own:
+		repeats.Store(1)
+	default:
+		repeats.Store(16) // a transport of the caller may send requests of its own with this context, such as for a token
+	}
+	return &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		switch {
+		case !a.wroteHeaders.Load():
+		case repeats.Add(-1) < 0:
+			cancel(errRepeated)
+		default:
+			a.repeated.Store(own)
+		}
+	}}
 }
 
 func (a *Attempt) readBody(policy Policy) error {

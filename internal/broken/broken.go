@@ -72,7 +72,7 @@ func run(only string) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{dir: dir}
+	b := &binaries{dir: dir}
 	if err := b.build(list, overlay); err != nil {
 		return err
 	}
@@ -400,10 +400,10 @@ func callOf(f *ast.FuncDecl, name string) (string, error) {
 
 // --- the tests -----------------------------------------------------------------------------------------------------------
 
-// bench has the test binaries.
-type bench struct{ dir string }
+// binaries are those of the tests.
+type binaries struct{ dir string }
 
-func (b *bench) binary(pkg string) string {
+func (b *binaries) binary(pkg string) string {
 	return filepath.Join(b.dir, strings.NewReplacer("/", "_", ".", "root").Replace(pkg)+".test")
 }
 
@@ -417,7 +417,7 @@ func packagesOf(list []*variant) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-func (b *bench) build(list []*variant, overlay string) error {
+func (b *binaries) build(list []*variant, overlay string) error {
 	for _, pkg := range packagesOf(list) {
 		command := exec.CommandContext(context.Background(), "go", "test", "-c", "-vet=off", "-gcflags=-e", "-overlay", overlay, "-o", b.binary(pkg), "./"+pkg)
 		command.Stdout, command.Stderr = os.Stdout, os.Stderr
@@ -429,7 +429,7 @@ func (b *bench) build(list []*variant, overlay string) error {
 }
 
 // unbroken runs the tests that all variants name: they must exist, and pass without one.
-func (b *bench) unbroken(list []*variant) error {
+func (b *binaries) unbroken(list []*variant) error {
 	var all error
 	for _, pkg := range packagesOf(list) {
 		there, err := exec.CommandContext(context.Background(), b.binary(pkg), "-test.list", ".").Output()
@@ -460,7 +460,7 @@ func (b *bench) unbroken(list []*variant) error {
 }
 
 // try runs the tests of each variant, and returns how many variants are not caught.
-func (b *bench) try(list []*variant) (missed int) {
+func (b *binaries) try(list []*variant) (missed int) {
 	work := make(chan *variant)
 	var all sync.WaitGroup
 	for range 4 * runtime.NumCPU() { // a broken client mostly makes its tests wait
@@ -508,7 +508,7 @@ func failed(output string) (names []string) {
 }
 
 // test runs tests of a package under a variant, and says how they failed: "" by an assertion.
-func (b *bench) test(variant, pkg string, names ...string) (output, how string) {
+func (b *binaries) test(variant, pkg string, names ...string) (output, how string) {
 	ctx, cancel := context.WithTimeout(context.Background(), testTime*time.Duration(1+len(names)/5))
 	defer cancel()
 	command := exec.CommandContext(ctx, b.binary(pkg), "-test.run", "^("+strings.Join(names, "|")+")$")
