@@ -124,7 +124,7 @@ func (c *call) loop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	request.Header = c.header.Clone() // an http.Client with a cookie jar adds to it
+	request.Header = c.header
 	if c.upload != nil {
 		request.ContentLength = c.upload.size
 	}
@@ -142,10 +142,13 @@ func (c *call) loop(ctx context.Context) error {
 		CheckRetry:   c.check,
 		Backoff:      func(time.Duration, time.Duration, int, *http.Response) time.Duration { return c.wait },
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-		PrepareRetry: func(r *http.Request) error {
+	}
+	if hc.Jar != nil { // its cookies are added to the header of each attempt
+		request.Header = c.header.Clone()
+		loop.PrepareRetry = func(r *http.Request) error {
 			r.Header = c.header.Clone()
 			return nil
-		},
+		}
 	}
 	resp, err := loop.Do(request)
 	if err == nil && !c.streaming() {
