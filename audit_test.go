@@ -144,14 +144,7 @@ func readAll(stream *letta.MessageStream, err error) error {
 func TestEnsureOfTwoUsersAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	arrived, gate := make(chan struct{}), make(chan struct{})
-	f.before = func(_ http.ResponseWriter, r *http.Request, number int) bool {
-		if r.Method == "GET" && number == 1 {
-			close(arrived)
-			<-gate
-		}
-		return false
-	}
+	arrived, gate := f.holdFirstGet()
 	agents := f.client(t).Agents
 	var all sync.WaitGroup
 	ensure := func(user string) *letta.AgentState {
@@ -177,15 +170,8 @@ func TestEnsureOfTwoUsersAtOnce(t *testing.T) {
 func TestResponseOfACallerThatLeft(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	arrived, gate := make(chan struct{}), make(chan struct{})
-	f.before = func(_ http.ResponseWriter, r *http.Request, number int) bool {
-		if r.Method == "GET" && number == 1 {
-			close(arrived)
-			<-gate
-		}
-		return false
-	}
-	agents := f.client(t).Agents
+	arrived, gate := f.holdFirstGet()
+	agents := f.client(t, letta.WithTimeout(0)).Agents
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	var response letta.Response
@@ -202,7 +188,6 @@ func TestResponseOfACallerThatLeft(t *testing.T) {
 		assert.NoError(t, err)
 	})
 	<-follower.waited
-	time.Sleep(50 * time.Millisecond) // for the second to come
 	cancel()
 	<-left
 	response = letta.Response{RequestID: "mine"}

@@ -53,6 +53,19 @@ func newFleet(t *testing.T) *fleet {
 	return f
 }
 
+// holdFirstGet makes the first GET wait for gate; arrived is closed when it is there.
+func (f *fleet) holdFirstGet() (arrived, gate chan struct{}) {
+	arrived, gate = make(chan struct{}), make(chan struct{})
+	f.before = func(_ http.ResponseWriter, r *http.Request, number int) bool {
+		if r.Method == "GET" && number == 1 {
+			close(arrived)
+			<-gate
+		}
+		return false
+	}
+	return arrived, gate
+}
+
 func (f *fleet) add(name string, tags ...string) *fleetAgent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -166,7 +179,8 @@ func write(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// watched tells when somebody waits for the context: Ensure does so after it joined the request of another caller.
+// watched tells when somebody waits for the context. Without a timeout, which would begin to wait at once, Ensure does so after
+// it joined the request of another caller.
 type watched struct {
 	context.Context
 	waited chan struct{}
@@ -488,7 +502,7 @@ func TestAddTagsWaitsNoLongerThanItsContext(t *testing.T) {
 		}
 		return false
 	}
-	agents := f.client(t).Agents
+	agents := f.client(t, letta.WithTimeout(0)).Agents
 	done := make(chan error)
 	go func() { _, err := agents.AddTags(t.Context(), "agent-1", []string{"a"}); done <- err }()
 	<-arrived
@@ -639,7 +653,7 @@ func TestEnsuredAgentsAreNotShared(t *testing.T) {
 			}
 			return false
 		}
-		agents := f.client(t).Agents
+		agents := f.client(t, letta.WithTimeout(0)).Agents
 		var wg, joined sync.WaitGroup
 		for i := range 16 {
 			joined.Add(1)
@@ -663,15 +677,8 @@ func TestEnsuredAgentsAreNotShared(t *testing.T) {
 func TestEnsureWhenTheFirstCallerLeaves(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	arrived, gate := make(chan struct{}), make(chan struct{})
-	f.before = func(_ http.ResponseWriter, r *http.Request, number int) bool {
-		if r.Method == "GET" && number == 1 {
-			close(arrived)
-			<-gate
-		}
-		return false
-	}
-	agents := f.client(t).Agents
+	arrived, gate := f.holdFirstGet()
+	agents := f.client(t, letta.WithTimeout(0)).Agents
 	ctx, cancel := context.WithCancel(t.Context())
 	first, second := make(chan error), make(chan error)
 	go func() { _, err := agents.Ensure(ctx, []string{"user_1"}, newAgent); first <- err }()
@@ -706,7 +713,7 @@ func TestEnsureWhenAllCallersLeave(t *testing.T) {
 		}
 		return false
 	}
-	agents := f.client(t).Agents
+	agents := f.client(t, letta.WithTimeout(0)).Agents
 	ctx, cancel := context.WithCancelCause(t.Context())
 	errs := make(chan error)
 	ensure := func(ctx context.Context) { _, err := agents.Ensure(ctx, []string{"user_1"}, newAgent); errs <- err }
