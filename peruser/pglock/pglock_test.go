@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -155,26 +154,17 @@ func TestRenewed(t *testing.T) {
 	}
 }
 
-// TestKilledHolder: a process that died blocks a user for one lease, and not for less: what it sent may be on its way.
 func TestKilledHolder(t *testing.T) {
 	t.Parallel()
 	server := services.Postgres(t)
-	holder := swarm.Hold(t, server.Addr, "user_1")
-	killed := time.Now()
-	_ = holder.Process.Kill()
-	acquire(t, newLocker(t, server.Addr), "user_1")
-	if took := time.Since(killed); took < lease/2 || took > lease+5*time.Second {
-		t.Errorf("the lock was free after %v, the lease is %v", took, lease)
-	}
+	swarm.KilledHolder(t, server.Addr, lease, newLocker(t, server.Addr))
 }
 
 // TestHungHolder: PostgreSQL ends the session of a process that stopped.
 func TestHungHolder(t *testing.T) {
 	t.Parallel()
 	server := services.Postgres(t)
-	holder := swarm.Hold(t, server.Addr, "user_1")
-	_ = holder.Process.Signal(syscall.SIGSTOP)
-	acquire(t, newLocker(t, server.Addr), "user_1")
+	swarm.HungHolder(t, server.Addr, newLocker(t, server.Addr))
 }
 
 func TestPostgresIsLost(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,6 +148,35 @@ func (j *job) process(ctx context.Context) (*exec.Cmd, io.ReadCloser, error) {
 		return nil, nil, err
 	}
 	return cmd, out, cmd.Start()
+}
+
+// KilledHolder checks that a process that died blocks a key for one lease, and not for less: what it sent may be on its way.
+func KilledHolder(t *testing.T, addr string, lease time.Duration, next peruser.Locker) {
+	t.Helper()
+	holder := Hold(t, addr, "user_1")
+	killed := time.Now()
+	_ = holder.Process.Kill()
+	acquire(t, next, "user_1")
+	if took := time.Since(killed); took < lease/2 || took > lease+5*time.Second {
+		t.Errorf("the lock was free after %v, the lease is %v", took, lease)
+	}
+}
+
+// HungHolder checks that a process that stopped loses its lock.
+func HungHolder(t *testing.T, addr string, next peruser.Locker) {
+	t.Helper()
+	holder := Hold(t, addr, "user_1")
+	_ = holder.Process.Signal(syscall.SIGSTOP)
+	acquire(t, next, "user_1")
+}
+
+func acquire(t *testing.T, locker peruser.Locker, key string) {
+	t.Helper()
+	unlock, err := locker.Lock(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(unlock)
 }
 
 // Result is what came of a swarm.
