@@ -163,9 +163,9 @@ func (r *ToolRun) Undecided(calls []ToolCall) []ToolCall {
 // RunTools sends messages, runs the client tools that the agent calls, side by side, sends back what they return, and
 // goes on until the turn ends. The turn holds the messages of all rounds, the usage of all, and the last stop
 // reason. It is returned with an error too: ErrTooManyRounds, ErrPendingApproval for a call that nobody here
-// decides on, or that of a request. After ErrPendingApproval a person decides on run.Undecided(turn.PendingCalls()), and RespondTools
-// goes on. Several calls come side by side only if the agent's model may make them: by default Letta 0.16.8 keeps the first of
-// a step; ParallelToolCalls in its ModelSettings keeps all.
+// decides on, or that of a request. After ErrPendingApproval a person decides on run.Undecided(turn.PendingCalls()), and
+// RespondTools goes on. Several calls come side by side only if the agent's model may make them: by default Letta 0.16.8 keeps
+// the first of a step; ParallelToolCalls in its ModelSettings keeps all.
 //
 // When RunTools ends early, because of an error, a panic of a function of yours or the end of the context, calls may be left
 // that wait for an answer, and the agent refuses messages until Respond or DenyAll. With WithCancelOnDone such calls are

@@ -41,8 +41,9 @@ type ForEachFailure[T any] struct {
 //	})
 //
 // The error is nil only if the list was read to its end and every item is done; errors.Is and errors.As find those of the
-// items in it, but for ErrNotSent and ErrInvalidArgument, which would be about the whole. When ctx ends, no further item is begun. ForEach returns after the last call of do has; a panic in do is
-// raised again here. Only the failures are kept in memory.
+// items in it, but for ErrNotSent and ErrInvalidArgument, which would be about the whole. When ctx ends, no further item is
+// begun. ForEach returns after the last call of do has; a panic in do is raised again here. Only the failures are kept in
+// memory.
 func ForEach[T any](ctx context.Context, items iter.Seq2[T, error], opts ForEachOptions, do func(context.Context, T) error) (*ForEachResult[T], error) {
 	const operation = "for_each"
 	switch {

@@ -474,8 +474,9 @@ func WithTurnLock() RequestOption {
 
 // WithCancelOnDone cancels the run at the server when its stream ends before the turn does: the context ended, the loop was
 // left, Close was called, or the connection was lost for good. A run cannot be cancelled before the server has named it, so
-// that is waited for. The loop gets its error first. Leaving the loop, or Close, then waits until the server has obeyed, 5 s at most. RunTools waits until it
-// has obeyed and the calls that wait are withdrawn, a minute at most. Without this option the turn goes on.
+// that is waited for. The loop gets its error first. Leaving the loop, or Close, then waits until the server has obeyed, 5 s
+// at most. RunTools waits until it has obeyed and the calls that wait are withdrawn, a minute at most. Without this option
+// the turn goes on.
 func WithCancelOnDone() RequestOption {
 	return streamOption("WithCancelOnDone", func(c *settings) error { c.cancelOnDone = true; return nil })
 }

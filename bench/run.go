@@ -117,7 +117,7 @@ func versions(l *lab, kinds []string) (map[string]string, error) {
 	v := map[string]string{"Go": strings.TrimPrefix(runtime.Version(), "go"), "Letta's official clients": lettaClient}
 	ask := func(name string, args ...string) error {
 		out, err := newCommand(args[0], args[1:]...).Output()
-		v[name] = strings.Trim(strings.TrimSpace(string(out)), "vPython ")
+		v[name] = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(string(out)), "Python "), "v")
 		return err
 	}
 	var err error

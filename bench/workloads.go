@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 )
 
 // The clients that are compared. Their names are those of the results.
@@ -69,5 +68,5 @@ func workloadNames() (names []string) {
 	for _, w := range workloads {
 		names = append(names, w.name)
 	}
-	return slices.Clip(names)
+	return names
 }

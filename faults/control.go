@@ -15,6 +15,8 @@ import (
 //	GET  /cases/{id}/stage   answers when the caller is to cancel
 //	POST /cases/{id}/result  ends one: {"value"} or {"error"} is what the caller heard, {"skip"} why it cannot be run
 type Control struct {
+	http.Handler
+
 	identity *Identity
 
 	mu      sync.Mutex
@@ -24,7 +26,9 @@ type Control struct {
 
 // NewControl makes a control port.
 func NewControl(identity *Identity) *Control {
-	return &Control{identity: identity, runs: map[int]*Run{}, records: map[int]Record{}}
+	c := &Control{identity: identity, runs: map[int]*Run{}, records: map[int]Record{}}
+	c.Handler = c.routes()
+	return c
 }
 
 // Records are those of all cases, if all have ended.
@@ -72,8 +76,7 @@ func describe(i int, c Case) described {
 	return d
 }
 
-// ServeHTTP answers.
-func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *Control) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /cases", func(w http.ResponseWriter, _ *http.Request) {
 		var all []described
@@ -113,7 +116,7 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, nil)
 	})
 	mux.HandleFunc("POST /cases/{id}/result", func(w http.ResponseWriter, r *http.Request) { reply(w, nil, c.result(r)) })
-	mux.ServeHTTP(w, r)
+	return mux
 }
 
 func (c *Control) running(r *http.Request) *Run {

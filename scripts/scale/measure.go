@@ -302,7 +302,16 @@ func ownNeeds(ctx context.Context, streams, entries int) (Client, error) {
 		return c, err
 	}
 	defer client.Close()
+	if err := c.openStreams(ctx, client); err != nil {
+		return c, err
+	}
+	err = c.rememberUsers(ctx, client)
+	return c, err
+}
 
+// openStreams measures streams that wait for their next frame.
+func (c *Client) openStreams(ctx context.Context, client *letta.Client) error {
+	streams := c.Streams
 	memory, routines := held()
 	open := make([]*letta.MessageStream, streams)
 	var all sync.WaitGroup
@@ -335,22 +344,27 @@ func ownNeeds(ctx context.Context, streams, entries int) (Client, error) {
 	close(done)
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return c, err
+		return err
 	}
 	c.StreamMemory = round(float64(memoryThen-memory) / float64(streams) / 1024)
 	c.StreamRoutines = round(float64(routinesThen-routines) / float64(streams))
+	return nil
+}
 
-	memory, _ = held()
+// rememberUsers measures what peruser remembers, and lookups of it.
+func (c *Client) rememberUsers(ctx context.Context, client *letta.Client) error {
+	entries := c.CacheEntryCount
+	memory, _ := held()
 	users, err := peruser.New(client, peruser.Options{CacheSize: entries, CacheTTL: time.Hour})
 	if err != nil {
-		return c, err
+		return err
 	}
 	for i := range entries {
 		if _, err := users.Agent(ctx, fmt.Sprintf("user_%d", i)); err != nil {
-			return c, err
+			return err
 		}
 	}
-	memoryThen, _ = held()
+	memoryThen, _ := held()
 	c.CacheEntry = math.Round(float64(memoryThen-memory) / float64(entries))
 	bench := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
@@ -361,7 +375,7 @@ func ownNeeds(ctx context.Context, streams, entries int) (Client, error) {
 		}
 	})
 	c.CachedLookup, c.CachedAllocs = round(float64(bench.T.Nanoseconds())/float64(bench.N)), bench.AllocsPerOp()
-	return c, nil
+	return nil
 }
 
 // held is the memory that is in use, and the number of goroutines.
